@@ -1,0 +1,128 @@
+//! Settings. Flags before environment before file; the only place that reads the environment.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+
+/// Settings of `central-mcp serve`. Every one can come as a flag, as `CENTRAL_MCP_NAME`, or as a line `name = "value"` in
+/// `DATA/config.toml`, in that order of precedence.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// Folder for the database, the pictures and the key. Made if missing, readable by its owner only.
+    #[arg(long, env = "CENTRAL_MCP_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Address to listen on. [default: 127.0.0.1:3000]
+    #[arg(long, env = "CENTRAL_MCP_LISTEN", value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Address of the Prometheus metrics (`/metrics`), loopback only; `off` for none. [default: off]
+    #[arg(long, env = "CENTRAL_MCP_METRICS", value_name = "ADDR|off")]
+    pub metrics: Option<String>,
+    /// Public address, such as `https://hub.example.org`, when a proxy in front ends TLS. Its host is then allowed and
+    /// cookies are marked secure. [default: http on the listen address]
+    #[arg(long, env = "CENTRAL_MCP_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Key that seals stored credentials: 64 hexadecimal characters. [default: the file DATA/secret.key]
+    #[arg(long, env = "CENTRAL_MCP_SECRET_KEY", hide_env_values = true, value_name = "HEX")]
+    pub secret_key: Option<String>,
+    /// Log format: `text` or `json`. [default: text on a terminal, else json]
+    #[arg(long, env = "CENTRAL_MCP_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// What is logged, as a tracing filter. [default: info]
+    #[arg(long, env = "CENTRAL_MCP_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// Days that events (the audit log) are kept. [default: 90]
+    #[arg(long, env = "CENTRAL_MCP_KEEP_EVENTS_DAYS", value_name = "DAYS")]
+    pub keep_events_days: Option<u32>,
+}
+
+/// The same as read from `config.toml`; names as the flags, with `_` for `-`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    listen: Option<SocketAddr>,
+    metrics: Option<String>,
+    public_url: Option<String>,
+    secret_key: Option<String>,
+    log_format: Option<String>,
+    log: Option<String>,
+    keep_events_days: Option<u32>,
+}
+
+/// Settings with every gap filled.
+#[derive(Clone)]
+pub struct Config {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where to serve metrics.
+    pub metrics: Option<SocketAddr>,
+    /// The address people type.
+    pub public_url: Option<url::Url>,
+    /// The key given in a setting, if one was.
+    pub secret_key: Option<String>,
+    /// Whether logs are JSON lines; `None` decides by the terminal.
+    pub log_json: Option<bool>,
+    /// The tracing filter.
+    pub log: String,
+    /// Days that events are kept.
+    pub keep_events_days: u32,
+}
+
+impl Config {
+    /// Joins flags, environment (clap has read both) and the data folder's `config.toml`.
+    pub fn resolve(args: ServeArgs) -> anyhow::Result<Self> {
+        let data = args.data.unwrap_or_else(default_data);
+        let path = data.join("config.toml");
+        let file: File = match std::fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).with_context(|| format!("{} is not understood", path.display()))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => File::default(),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        let metrics = match args.metrics.or(file.metrics).as_deref() {
+            None | Some("off") => None,
+            Some(text) => {
+                let address: SocketAddr = text.parse().with_context(|| format!("metrics = \"{text}\" is not an address; use 127.0.0.1:9464 or off"))?;
+                anyhow::ensure!(address.ip().is_loopback(), "metrics = \"{text}\" would show them to the network; use a loopback address such as 127.0.0.1:9464");
+                Some(address)
+            }
+        };
+        let public_url = args
+            .public_url
+            .or(file.public_url)
+            .map(|text| {
+                let url = url::Url::parse(&text).with_context(|| format!("public_url = \"{text}\" is not a URL; use https://hub.example.org"))?;
+                anyhow::ensure!(
+                    matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/",
+                    "public_url = \"{text}\" must be http or https, a host, and no path"
+                );
+                Ok(url)
+            })
+            .transpose()?;
+        let log_json = match args.log_format.or(file.log_format).as_deref() {
+            None => None,
+            Some("json") => Some(true),
+            Some("text") => Some(false),
+            Some(other) => anyhow::bail!("log_format = \"{other}\" is unknown; use text or json"),
+        };
+        Ok(Self {
+            data,
+            listen: args.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 3000))),
+            metrics,
+            public_url,
+            secret_key: args.secret_key.or(file.secret_key),
+            log_json,
+            log: args.log.or(file.log).unwrap_or_else(|| "info".into()),
+            keep_events_days: args.keep_events_days.or(file.keep_events_days).unwrap_or(90),
+        })
+    }
+}
+
+/// `$XDG_DATA_HOME/central-mcp`, else `~/.local/share/central-mcp`, else `./central-mcp-data`.
+pub fn default_data() -> PathBuf {
+    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    from("XDG_DATA_HOME")
+        .or_else(|| from("HOME").map(|home| home.join(".local/share")))
+        .map_or_else(|| PathBuf::from("central-mcp-data"), |base| base.join("central-mcp"))
+}

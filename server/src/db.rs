@@ -1,0 +1,132 @@
+//! The database: one SQLite file in WAL mode, one writer, several readers.
+//!
+//! Writes go through a pool of exactly one connection and begin with `BEGIN IMMEDIATE`: a deferred transaction that turns
+//! into a write fails at once with "busy", whatever the time-out. Readers are `query_only`. Never await anything foreign
+//! (network, files, child processes) while a [`WriteTx`] is open.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, bail};
+use sqlx::{
+    Connection, Sqlite, SqlitePool, Transaction,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+/// A write transaction. Dropped without `commit` it rolls back.
+pub type WriteTx = Transaction<'static, Sqlite>;
+
+/// The database handle. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Db {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Db {
+    /// Opens `file`, made with mode 0600 if it is not there, and brings its schema up to date. Before a migration touches
+    /// an existing database a snapshot is written beside it (`NAME.before-N.db`). A schema newer than this program
+    /// is refused: an old program must not write into it.
+    pub async fn open(file: &Path) -> anyhow::Result<Self> {
+        create_private(file).with_context(|| format!("cannot create the database {}", file.display()))?;
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10))
+            .pragma("temp_store", "memory")
+            .pragma("cache_size", "-4096");
+        let mut first = SqliteConnection::connect_with(&options)
+            .await
+            .with_context(|| format!("cannot open the database {}; is it a SQLite file, and not damaged?", file.display()))?;
+        migrate(&mut first, file).await?;
+        first.close().await?;
+
+        // The writer is never closed for being idle or old: it is the only one.
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(Duration::from_secs(30))
+            .connect_with(options.clone().optimize_on_close(true, None))
+            .await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(4)
+            .min_connections(1)
+            .connect_with(options.pragma("query_only", "on"))
+            .await?;
+        Ok(Self { writer, readers })
+    }
+
+    /// The readers. A statement that writes fails here.
+    pub fn read(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Begins a write transaction, waiting for the writer.
+    pub async fn write(&self) -> Result<WriteTx, sqlx::Error> {
+        self.writer.begin_with("begin immediate").await
+    }
+
+    /// Writes a consistent copy of the database to `file`, which must not exist.
+    pub async fn snapshot(&self, file: &Path) -> anyhow::Result<()> {
+        let mut connection = self.writer.acquire().await?;
+        vacuum_into(&mut connection, file).await
+    }
+
+    /// Closes all connections; the last one writes the log back into the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+async fn migrate(connection: &mut SqliteConnection, file: &Path) -> anyhow::Result<()> {
+    let newest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let known = sqlx::query_scalar!(r#"select count(*) as "n!: i64" from sqlite_schema where name = '_sqlx_migrations'"#)
+        .fetch_one(&mut *connection)
+        .await?
+        > 0;
+    if known {
+        // Not checked at compile time: the table is the migrator's, not one of our migrations.
+        let at: i64 = sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations").fetch_one(&mut *connection).await?;
+        if at > newest {
+            bail!(
+                "the database {} was written by a newer central-mcp (schema {at}, this program knows {newest}); \
+                 start the newer program, or restore the snapshot it made before it migrated",
+                file.display()
+            );
+        }
+        if at < newest {
+            let snapshot = file.with_extension(format!("before-{newest}.db"));
+            if !snapshot.exists() {
+                vacuum_into(connection, &snapshot).await?;
+            }
+        }
+    }
+    MIGRATIONS.run(connection).await.with_context(|| format!("cannot bring the database {} up to date", file.display()))
+}
+
+async fn vacuum_into(connection: &mut SqliteConnection, file: &Path) -> anyhow::Result<()> {
+    let target = file.to_str().context("the snapshot's path is not UTF-8")?;
+    sqlx::query("vacuum into ?").bind(target).execute(connection).await.with_context(|| format!("cannot write the snapshot {target}"))?;
+    restrict(file)?;
+    Ok(())
+}
+
+#[cfg(unix)]
+fn create_private(file: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(file)?;
+    restrict(file)
+}
+
+#[cfg(unix)]
+fn restrict(file: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600))
+}

@@ -1,0 +1,76 @@
+//! The hub: all rooms, opened in order. Cheap to clone; the only thing put into Leptos' context.
+
+use std::path::Path;
+
+use anyhow::Context;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    auth::Auth,
+    clock::Clock,
+    db::Db,
+    events::Events,
+    images::Images,
+    secrets::Secrets,
+    services::{Endpoint, Services},
+};
+
+/// Every room, and the floor they share.
+#[derive(Clone)]
+pub struct Hub {
+    /// Who may come in.
+    pub auth: Auth,
+    /// Outside services.
+    pub services: Services,
+    /// Images.
+    pub images: Images,
+    /// The audit log.
+    pub events: Events,
+    /// The time.
+    pub clock: Clock,
+    /// The database, for readiness and backups.
+    pub db: Db,
+    /// Everything that runs beside requests; waited for at the end.
+    pub tasks: TaskTracker,
+    /// Fires when the program should end.
+    pub stop: CancellationToken,
+}
+
+impl Hub {
+    /// Opens everything in `data`, which is made with mode 0700 if it is not there. `secret_key` stands in for the key file.
+    pub async fn open(data: &Path, secret_key: Option<&str>, clock: Clock) -> anyhow::Result<Self> {
+        private_folder(data)?;
+        let secrets = match secret_key {
+            Some(key) => Secrets::from_hex(key)?,
+            None => Secrets::from_file(&data.join("secret.key"))?,
+        };
+        let db = Db::open(&data.join("central-mcp.db")).await?;
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let events = Events::open(db.clone(), clock.clone()).await?;
+        let auth = Auth::open(db.clone(), events.clone(), clock.clone()).await?;
+        let services = Services::open(db.clone(), events.clone(), clock.clone(), secrets, Endpoint::client()?);
+        let images = Images::open(db.clone(), events.clone(), clock.clone(), services.clone(), data, tasks.clone(), stop.clone()).await?;
+        Ok(Self { auth, services, images, events, clock, db, tasks, stop })
+    }
+
+    /// Ends: tells everything to stop, waits up to 10 s for what runs, writes the database back.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(std::time::Duration::from_secs(10), self.tasks.wait()).await.is_err() {
+            tracing::warn!(left = self.tasks.len(), "some tasks did not end within 10 s; they are dropped");
+        }
+        self.db.close().await;
+    }
+}
+
+fn private_folder(folder: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    let shown = folder.display();
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("cannot make the data folder {shown}; choose another with --data"))?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).with_context(|| format!("cannot restrict the data folder {shown}"))
+}
