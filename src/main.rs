@@ -1,1 +1,32 @@
-fn main(){}
+//! `central-mcp`: the command line and the composition root.
+
+mod cli;
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// Exit codes: 0 done, 1 failed, 2 wrong use (clap's own), 3 refused (wrong input, or a test that was not passed).
+#[tokio::main]
+async fn main() -> ExitCode {
+    // One crypto provider for the whole program, chosen before the first TLS use.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        return fail(&anyhow::anyhow!("the TLS provider is already set"));
+    }
+    let result = match cli::Cli::parse().command {
+        cli::Command::Serve(args) => commands::serve::run(args).await,
+        cli::Command::User(cli::UserCommand::Create(args)) => commands::user::create(args).await,
+        cli::Command::Token(cli::TokenCommand::Create(args)) => commands::token::create(args).await,
+        cli::Command::Setup(cli::SetupCommand::Comfyui(args)) => commands::setup::comfyui(args).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("central-mcp: {error:#}");
+    if error.downcast_ref::<server::error::Failure>().is_some() { ExitCode::from(3) } else { ExitCode::FAILURE }
+}

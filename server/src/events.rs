@@ -86,8 +86,10 @@ mod log {
     impl Events {
         /// Opens the log at its last row.
         pub async fn open(db: Db, clock: Clock) -> Result<Self, Error> {
-            let last = sqlx::query_scalar!(r#"select coalesce(max(seq), 0) as "seq!: i64" from events"#).fetch_one(db.read()).await?;
-            Ok(Self { db, clock, last: watch::Sender::new(last) })
+            let events = Self { db, clock, last: watch::Sender::new(0) };
+            let newest = events.newest().await?;
+            events.last.send_replace(newest);
+            Ok(events)
         }
 
         /// Writes `event` as `actor`'s, commits the change it belongs to, then tells the listeners.
@@ -123,6 +125,11 @@ mod log {
         /// The number of the last committed event, and a way to wait for the next.
         pub fn follow(&self) -> watch::Receiver<i64> {
             self.last.subscribe()
+        }
+
+        /// The number of the newest event in the table, whichever process wrote it; 0 while there is none.
+        pub async fn newest(&self) -> Result<i64, Error> {
+            Ok(sqlx::query_scalar!(r#"select coalesce(max(seq), 0) as "seq!: i64" from events"#).fetch_one(self.db.read()).await?)
         }
 
         /// At most `limit` events after `seq`, oldest first.

@@ -40,16 +40,13 @@ impl Hub {
     /// Opens everything in `data`, which is made with mode 0700 if it is not there. `secret_key` stands in for the key file.
     pub async fn open(data: &Path, secret_key: Option<&str>, clock: Clock) -> anyhow::Result<Self> {
         private_folder(data)?;
-        let secrets = match secret_key {
-            Some(key) => Secrets::from_hex(key)?,
-            None => Secrets::from_file(&data.join("secret.key"))?,
-        };
-        let db = Db::open(&data.join("central-mcp.db")).await?;
+        let secrets = open_secrets(data, secret_key)?;
+        let db = Db::open(&data.join(DATABASE)).await?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let events = Events::open(db.clone(), clock.clone()).await?;
         let auth = Auth::open(db.clone(), events.clone(), clock.clone()).await?;
         let services = Services::open(db.clone(), events.clone(), clock.clone(), secrets, Endpoint::client()?);
-        let images = Images::open(db.clone(), events.clone(), clock.clone(), services.clone(), data, tasks.clone(), stop.clone()).await?;
+        let images = Images::open(db.clone(), events.clone(), clock.clone(), services.clone(), data, tasks.clone(), stop.clone())?;
         Ok(Self { auth, services, images, events, clock, db, tasks, stop })
     }
 
@@ -64,7 +61,19 @@ impl Hub {
     }
 }
 
-fn private_folder(folder: &Path) -> anyhow::Result<()> {
+/// The database's file name in the data folder.
+pub const DATABASE: &str = "central-mcp.db";
+
+/// The key from a setting, or else from the key file in the data folder.
+pub fn open_secrets(data: &Path, secret_key: Option<&str>) -> anyhow::Result<Secrets> {
+    match secret_key {
+        Some(key) => Secrets::from_hex(key),
+        None => Secrets::from_file(&data.join("secret.key")),
+    }
+}
+
+/// Makes a folder that only its owner can enter.
+pub fn private_folder(folder: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     let shown = folder.display();
     std::fs::DirBuilder::new()

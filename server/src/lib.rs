@@ -32,4 +32,4 @@ mod hub;
 #[cfg(feature = "ssr")]
 pub mod loops;
 #[cfg(feature = "ssr")]
-pub use hub::Hub;
+pub use hub::{DATABASE, Hub, open_secrets, private_folder};

@@ -23,7 +23,7 @@ const FOR_RUN: &[Tool] = &[tool("cc", &["gcc", "libc6-dev"], "compiles SQLite an
 const FOR_TESTS: &[Tool] = &[
     tool("node", &["nodejs"], "runs the browser tests"),
     tool("npm", &["npm"], "installs the browser driver"),
-    tool("chromium", &["chromium"], "is the browser of the browser tests"),
+    tool("chromium", &["chromium", "fonts-liberation"], "is the browser of the browser tests"),
     tool("python3", &["python3", "python3-venv"], "runs ComfyUI and makes the scratch database"),
     tool("gcc", &["gcc", "libc6-dev"], "compiles the stand-ins for CUDA"),
     tool("readelf", &["binutils"], "reads what torch wants of CUDA"),

@@ -7,6 +7,8 @@ mod model;
 pub use model::{NewToken, SessionView, TokenDraft, TokenView, UserDraft, UserView};
 
 #[cfg(feature = "ssr")]
+mod passwords;
+#[cfg(feature = "ssr")]
 mod room;
 #[cfg(feature = "ssr")]
 mod rules;

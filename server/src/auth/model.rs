@@ -1,5 +1,7 @@
 //! What the browser may know of users, sessions and tokens.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -75,7 +77,7 @@ pub struct TokenDraft {
 }
 
 /// A token just made. The secret is shown this once and stored only as a hash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewToken {
     /// The secret itself.
     pub secret: String,
@@ -84,7 +86,7 @@ pub struct NewToken {
 }
 
 /// A user to make.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserDraft {
     /// The sign-in name: 1 to 40 of `a-z 0-9 . _ -`.
     pub name: String,
@@ -92,4 +94,17 @@ pub struct UserDraft {
     pub password: String,
     /// What they may do; `agent` is for tokens only.
     pub role: Role,
+}
+
+// By hand, so that no log ever holds a secret.
+impl fmt::Debug for NewToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewToken").field("token", &self.token).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for UserDraft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserDraft").field("name", &self.name).field("role", &self.role).finish_non_exhaustive()
+    }
 }

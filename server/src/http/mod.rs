@@ -1,1 +1,14 @@
-//! HTTP.
+//! HTTP: the layers every request passes, and the routes that are not pages.
+//!
+//! Order, outside in: request id → trace → panic → security headers → host → time and size limits → visit (who is this?) →
+//! guard (may a stranger come here?) → route. The guard denies by default: a route that nobody thought of is closed.
+
+mod guard;
+mod live;
+mod routes;
+mod serve;
+mod visit;
+
+pub use guard::Access;
+pub use serve::{ServeOptions, metrics_listener, router, serve};
+pub use visit::{Credential, Visit, clear_cookie, session_cookie};

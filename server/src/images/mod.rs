@@ -14,6 +14,8 @@ mod comfy;
 #[cfg(feature = "ssr")]
 mod dispatch;
 #[cfg(feature = "ssr")]
+mod drawing;
+#[cfg(feature = "ssr")]
 mod files;
 #[cfg(feature = "ssr")]
 mod graph;

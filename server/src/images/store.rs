@@ -1,1 +1,473 @@
-//! store
+//! The room's SQL.
+
+use sqlx::SqlitePool;
+
+use super::{AgentImages, ImageDraft, ImageFilter, ImageStats, ImageStatus, ImageView, Picture, Seed, WorkflowView, rules};
+use crate::{
+    clock::{DAY, HOUR, Timestamp},
+    db::WriteTx,
+    error::Error,
+    id::{ImageId, ServiceId, WorkflowId},
+    services::MicroUsd,
+};
+
+/// A row of `images` as the views need it.
+pub(super) struct Row {
+    pub(super) id: ImageId,
+    pub(super) status: ImageStatus,
+    draft: String,
+    renderer: Option<String>,
+    asked_by: String,
+    agent: Option<String>,
+    parent: Option<ImageId>,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    drawn_ms: Option<i64>,
+    cost: Option<MicroUsd>,
+    attempts: i64,
+    reason: Option<String>,
+}
+
+impl Row {
+    fn view(self, pictures: Vec<Picture>) -> Result<ImageView, Error> {
+        Ok(ImageView {
+            id: self.id,
+            status: self.status,
+            draft: serde_json::from_str(&self.draft).map_err(|e| anyhow::anyhow!("image {}: its draft is unreadable: {e}", self.id))?,
+            renderer: self.renderer,
+            asked_by: self.asked_by,
+            agent: self.agent,
+            parent: self.parent,
+            created_at: self.created_at,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            drawn_ms: self.drawn_ms,
+            cost: self.cost,
+            attempts: u32::try_from(self.attempts).unwrap_or(0),
+            reason: self.reason,
+            place: None,
+            progress: None,
+            pictures,
+        })
+    }
+}
+
+/// An image to accept.
+pub(super) struct NewImage<'a> {
+    pub(super) id: ImageId,
+    pub(super) draft: &'a ImageDraft,
+    pub(super) seed: Seed,
+    pub(super) asked_by: &'a str,
+    pub(super) agent: Option<&'a str>,
+    pub(super) parent: Option<ImageId>,
+    pub(super) now: Timestamp,
+}
+
+/// A waiting or running image as the dispatcher sees it.
+pub(super) struct OpenRow {
+    pub(super) id: ImageId,
+    pub(super) draft: String,
+    pub(super) service_id: Option<ServiceId>,
+    pub(super) runner_id: Option<ServiceId>,
+    pub(super) prompt_id: Option<String>,
+    pub(super) graph: Option<String>,
+    pub(super) cancel: bool,
+}
+
+/// How an image ended, or why it waits again.
+pub(super) struct Outcome<'a> {
+    pub(super) status: ImageStatus,
+    pub(super) drawn_ms: Option<i64>,
+    pub(super) cost: Option<MicroUsd>,
+    pub(super) reason: Option<&'a str>,
+    pub(super) finished_at: Option<Timestamp>,
+}
+
+pub(super) async fn insert(tx: &mut WriteTx, new: &NewImage<'_>) -> Result<(), Error> {
+    let draft = serde_json::to_string(new.draft).map_err(anyhow::Error::from)?;
+    let seed = new.seed.to_string();
+    sqlx::query!(
+        "insert into images (id, status, prompt, draft, seed, asked_by, agent, task, parent, service_id, created_at)
+         values (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        new.id,
+        new.draft.prompt,
+        draft,
+        seed,
+        new.asked_by,
+        new.agent,
+        new.draft.task,
+        new.parent,
+        new.draft.service,
+        new.now
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn get(db: &SqlitePool, id: ImageId) -> Result<Option<ImageView>, Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"select id as "id: ImageId", status as "status: ImageStatus", draft, renderer, asked_by, agent, parent as "parent: ImageId",
+                  created_at as "created_at: Timestamp", started_at as "started_at: Timestamp",
+                  finished_at as "finished_at: Timestamp", drawn_ms, cost as "cost: MicroUsd", attempts, reason
+           from images where id = ?"#,
+        id
+    )
+    .fetch_optional(db)
+    .await?;
+    match row {
+        Some(row) => Ok(Some(row.view(pictures(db, id).await?)?)),
+        None => Ok(None),
+    }
+}
+
+/// Newest first; with `ended: Some(false)` oldest first, as the queue is worked off.
+pub(super) async fn list(db: &SqlitePool, filter: &ImageFilter) -> Result<Vec<ImageView>, Error> {
+    let text = filter.text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(like);
+    let limit = i64::from(if filter.limit == 0 { 60 } else { filter.limit.min(200) });
+    let open = filter.ended.map(|ended| !ended);
+    let ascending = filter.ended == Some(false);
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select id as "id: ImageId", status as "status: ImageStatus", draft, renderer, asked_by, agent, parent as "parent: ImageId",
+                  created_at as "created_at: Timestamp", started_at as "started_at: Timestamp",
+                  finished_at as "finished_at: Timestamp", drawn_ms, cost as "cost: MicroUsd", attempts, reason
+           from images
+           where (?1 is null or prompt like ?1 escape '\' or seed like ?1 escape '\' or agent like ?1 escape '\' or task like ?1 escape '\')
+             and (?2 is null or coalesce(agent, '') = ?2)
+             and (?3 is null or renderer = ?3)
+             and (?4 is null or (status in ('queued', 'running')) = ?4)
+             and (?5 is null or created_at >= ?5)
+             and (?6 is null or created_at < ?6)
+             and (?7 is null or id < ?7)
+           order by case when ?8 then id end, id desc
+           limit ?9"#,
+        text,
+        filter.agent,
+        filter.renderer,
+        open,
+        filter.since,
+        filter.until,
+        filter.before,
+        ascending,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    let mut views = Vec::with_capacity(rows.len());
+    for row in rows {
+        let pictures = if row.status == ImageStatus::Done { pictures(db, row.id).await? } else { Vec::new() };
+        views.push(row.view(pictures)?);
+    }
+    Ok(views)
+}
+
+/// Waiting and running images, running ones first, then by age; at most `limit`. Kept apart from [`list`] because the
+/// queue is asked for at every change and has an index of its own.
+pub(super) async fn open_views(db: &SqlitePool, limit: i64) -> Result<Vec<ImageView>, Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select id as "id!: ImageId", status as "status!: ImageStatus", draft as "draft!", renderer, asked_by as "asked_by!", agent, parent as "parent: ImageId",
+                  created_at as "created_at!: Timestamp", started_at as "started_at: Timestamp",
+                  finished_at as "finished_at: Timestamp", drawn_ms, cost as "cost: MicroUsd", attempts as "attempts!", reason
+           from images where status in ('queued', 'running') order by status desc, id limit ?"#,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(|row| row.view(Vec::new())).collect()
+}
+
+async fn pictures(db: &SqlitePool, id: ImageId) -> Result<Vec<Picture>, Error> {
+    Ok(sqlx::query_as!(
+        Picture,
+        r#"select sha256, thumbnail, media_type, width as "width: u32", height as "height: u32", bytes
+           from pictures where image_id = ? order by n"#,
+        id
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+/// Images that wait before this one.
+pub(super) async fn place(db: &SqlitePool, id: ImageId) -> Result<u32, Error> {
+    let before =
+        sqlx::query_scalar!(r#"select count(*) as "n!: u32" from images where status = 'queued' and id < ?"#, id).fetch_one(db).await?;
+    Ok(before)
+}
+
+pub(super) async fn queued_count(tx: &mut WriteTx) -> Result<i64, Error> {
+    Ok(sqlx::query_scalar!(r#"select count(*) as "n!: i64" from images where status = 'queued'"#).fetch_one(&mut **tx).await?)
+}
+
+/// Rows of one status, oldest first.
+pub(super) async fn open(db: &SqlitePool, status: ImageStatus, limit: i64) -> Result<Vec<OpenRow>, Error> {
+    Ok(sqlx::query_as!(
+        OpenRow,
+        r#"select id as "id!: ImageId", draft as "draft!", service_id as "service_id: ServiceId", runner_id as "runner_id: ServiceId",
+                  prompt_id, graph, cancel as "cancel!: bool"
+           from images where status = ? and status in ('queued', 'running') order by id limit ?"#,
+        status,
+        limit
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+/// Gives a queued image to a renderer. `false`: it is no longer queued.
+pub(super) async fn claim(
+    tx: &mut WriteTx,
+    id: ImageId,
+    renderer: &str,
+    runner: Option<ServiceId>,
+    prompt_id: Option<&str>,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let changed = sqlx::query!(
+        "update images set status = 'running', renderer = ?, runner_id = ?, prompt_id = ?, graph = null, attempts = attempts + 1,
+                started_at = ?, reason = null
+         where id = ? and status = 'queued'",
+        renderer,
+        runner,
+        prompt_id,
+        now,
+        id
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// Keeps the graph as it is sent, with the picture.
+pub(super) async fn set_graph(tx: &mut WriteTx, id: ImageId, graph: &str) -> Result<(), Error> {
+    sqlx::query!("update images set graph = ? where id = ? and status = 'running'", graph, id).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// The graph an image was drawn with, as sent.
+pub(super) async fn graph(db: &SqlitePool, id: ImageId) -> Result<Option<String>, Error> {
+    Ok(sqlx::query_scalar!("select graph from images where id = ?", id).fetch_optional(db).await?.flatten())
+}
+
+/// How often an image was given to a renderer; 0 if there is no such image.
+pub(super) async fn attempts(tx: &mut WriteTx, id: ImageId) -> Result<i64, Error> {
+    Ok(sqlx::query_scalar!("select attempts from images where id = ?", id).fetch_optional(&mut **tx).await?.unwrap_or(0))
+}
+
+/// Ends a running image, or puts it back. Only a running row is touched, and that row only once: this is what keeps one
+/// image from being drawn into two results. `false`: it was not running.
+pub(super) async fn settle(tx: &mut WriteTx, id: ImageId, outcome: &Outcome<'_>) -> Result<bool, Error> {
+    let changed = sqlx::query!(
+        "update images set status = ?, drawn_ms = ?, cost = ?, reason = ?, finished_at = ?, runner_id = null, prompt_id = null, cancel = 0
+         where id = ? and status = 'running'",
+        outcome.status,
+        outcome.drawn_ms,
+        outcome.cost,
+        outcome.reason,
+        outcome.finished_at,
+        id
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// Fails a queued image; the reason it already has (a service's own) goes before `reason`. `false`: it is not queued.
+pub(super) async fn fail_queued(tx: &mut WriteTx, id: ImageId, reason: &str, now: Timestamp) -> Result<bool, Error> {
+    let changed = sqlx::query!(
+        "update images set status = 'failed', reason = coalesce(reason || ' (', '') || ?2 || case when reason is null then '' else ')' end,
+                finished_at = ?3
+         where id = ?1 and status = 'queued'",
+        id,
+        reason,
+        now
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+pub(super) async fn insert_picture(tx: &mut WriteTx, id: ImageId, n: i64, picture: &Picture) -> Result<(), Error> {
+    sqlx::query!(
+        "insert into pictures (image_id, n, sha256, thumbnail, media_type, width, height, bytes) values (?, ?, ?, ?, ?, ?, ?, ?)",
+        id,
+        n,
+        picture.sha256,
+        picture.thumbnail,
+        picture.media_type,
+        picture.width,
+        picture.height,
+        picture.bytes
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Cancels at once if queued (`Cancelled`), marks if running (`Running`); gives the status the row then has.
+pub(super) async fn cancel(tx: &mut WriteTx, id: ImageId, now: Timestamp) -> Result<Option<ImageStatus>, Error> {
+    Ok(sqlx::query_scalar!(
+        r#"update images set
+               finished_at = case when status = 'queued' then ?2 else finished_at end,
+               cancel = (status = 'running'),
+               status = case when status = 'queued' then 'cancelled' else status end
+           where id = ?1 returning status as "status: ImageStatus""#,
+        id,
+        now
+    )
+    .fetch_optional(&mut **tx)
+    .await?)
+}
+
+/// Puts an image that failed or was cancelled back into the queue, as new. `false`: it is in another state.
+pub(super) async fn retry(tx: &mut WriteTx, id: ImageId) -> Result<bool, Error> {
+    let changed = sqlx::query!(
+        "update images set status = 'queued', attempts = 0, started_at = null, finished_at = null, drawn_ms = null, cost = null,
+                reason = null, renderer = null, graph = null, cancel = 0
+         where id = ? and status in ('failed', 'cancelled')",
+        id
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+pub(super) async fn set_reason(tx: &mut WriteTx, id: ImageId, reason: &str) -> Result<bool, Error> {
+    let changed =
+        sqlx::query!("update images set reason = ?2 where id = ?1 and status = 'queued' and reason is not ?2", id, reason).execute(&mut **tx).await?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// Deletes an ended image. `false`: it has not ended.
+pub(super) async fn delete(tx: &mut WriteTx, id: ImageId) -> Result<bool, Error> {
+    let deleted = sqlx::query!("delete from images where id = ? and status in ('done', 'failed', 'cancelled')", id).execute(&mut **tx).await?;
+    Ok(deleted.rows_affected() == 1)
+}
+
+/// Whether any image still needs the file of this hash, as picture, thumbnail or source.
+pub(super) async fn file_used(db: &SqlitePool, sha256: &str) -> Result<bool, Error> {
+    let quoted = format!("%\"{sha256}\"%");
+    let uses = sqlx::query_scalar!(
+        r#"select (exists (select 1 from pictures where sha256 = ?1) or exists (select 1 from pictures where thumbnail = ?1)
+                   or exists (select 1 from images where draft like ?2)) as "used!: bool""#,
+        sha256,
+        quoted
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(uses)
+}
+
+pub(super) async fn stats(db: &SqlitePool, now: Timestamp) -> Result<ImageStats, Error> {
+    let totals = sqlx::query!(
+        r#"select queued as "queued!: i64", running as "running!: i64", done as "done!: i64", failed as "failed!: i64",
+                  cancelled as "cancelled!: i64", drawn_ms as "drawn_ms!: i64", cost as "cost!: MicroUsd"
+           from image_generation_stats"#
+    )
+    .fetch_one(db)
+    .await?;
+    let (hour, day, week) = (now.plus(-HOUR), now.plus(-DAY), now.plus(-7 * DAY));
+    let recent = sqlx::query!(
+        r#"select coalesce(sum(finished_at >= ?1), 0) as "hour!: i64", coalesce(sum(finished_at >= ?2), 0) as "day!: i64", count(*) as "week!: i64"
+           from images where status = 'done' and finished_at >= ?3"#,
+        hour,
+        day,
+        week
+    )
+    .fetch_one(db)
+    .await?;
+    let times = sqlx::query_scalar!(r#"select drawn_ms as "ms: i64" from images where status = 'done' order by finished_at desc limit 200"#)
+        .fetch_all(db)
+        .await?;
+    let by_agent = sqlx::query_as!(
+        AgentImages,
+        r#"select agent as "agent!: String", images as "images!: i64", last_at as "last_at!: Timestamp"
+           from recent_images_by_agent where last_at >= ? order by images desc, agent limit 20"#,
+        week
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(ImageStats {
+        running: totals.running,
+        queued: totals.queued,
+        done: totals.done,
+        failed: totals.failed,
+        cancelled: totals.cancelled,
+        done_hour: recent.hour,
+        done_day: recent.day,
+        done_week: recent.week,
+        median_ms: rules::median(times.into_iter().flatten().collect()),
+        drawn_ms: totals.drawn_ms,
+        cost: totals.cost,
+        by_agent,
+    })
+}
+
+struct WorkflowRow {
+    id: WorkflowId,
+    name: String,
+    graph: String,
+    inputs: String,
+    created_at: Timestamp,
+}
+
+impl From<WorkflowRow> for WorkflowView {
+    fn from(row: WorkflowRow) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            graph: row.graph,
+            inputs: serde_json::from_str(&row.inputs).unwrap_or_default(),
+            created_at: row.created_at,
+        }
+    }
+}
+
+pub(super) async fn workflows(db: &SqlitePool) -> Result<Vec<WorkflowView>, Error> {
+    let rows = sqlx::query_as!(
+        WorkflowRow,
+        r#"select id as "id: WorkflowId", name, graph, inputs, created_at as "created_at: Timestamp" from workflows order by name"#
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+pub(super) async fn workflow(db: &SqlitePool, id: WorkflowId) -> Result<Option<WorkflowView>, Error> {
+    let row = sqlx::query_as!(
+        WorkflowRow,
+        r#"select id as "id: WorkflowId", name, graph, inputs, created_at as "created_at: Timestamp" from workflows where id = ?"#,
+        id
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(Into::into))
+}
+
+/// Saves a workflow, unless its name is taken (`false`).
+pub(super) async fn insert_workflow(tx: &mut WriteTx, workflow: &WorkflowView) -> Result<bool, Error> {
+    let inputs = serde_json::to_string(&workflow.inputs).map_err(anyhow::Error::from)?;
+    let inserted = sqlx::query!(
+        "insert into workflows (id, name, graph, inputs, created_at) values (?, ?, ?, ?, ?) on conflict (name) do nothing",
+        workflow.id,
+        workflow.name,
+        workflow.graph,
+        inputs,
+        workflow.created_at
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// Deletes a workflow; gives its name.
+pub(super) async fn delete_workflow(tx: &mut WriteTx, id: WorkflowId) -> Result<Option<String>, Error> {
+    Ok(sqlx::query_scalar!("delete from workflows where id = ? returning name", id).fetch_optional(&mut **tx).await?)
+}
+
+/// `%text%` with the wildcards in it taken literally.
+fn like(text: &str) -> String {
+    format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
+}

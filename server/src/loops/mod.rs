@@ -1,1 +1,20 @@
-//! Background loops.
+//! Background loops: each looks at the state of things, moves it one step towards what it should be, and says what it did.
+//!
+//! An activation takes no input, is safe to run twice, never overlaps another of the same loop, and is limited in time. There
+//! are no retries inside: the next period is the retry. A loop that fails or panics says so in its status and goes on.
+
+mod driver;
+mod infrastructure;
+mod system;
+
+pub use driver::{LoopStatus, Loops};
+
+use crate::Hub;
+
+/// Starts every loop of the hub.
+pub fn start(hub: &Hub, keep_events_days: u32) -> Loops {
+    let mut loops = Loops::default();
+    loops.start(hub, infrastructure::Infrastructure::new(hub));
+    loops.start(hub, system::System::new(hub, keep_events_days));
+    loops
+}

@@ -169,11 +169,13 @@ fn neighbours(path: &str, lines: &[String]) -> Vec<(usize, String)> {
 fn whole_groups(lines: &[String]) -> Vec<String> {
     let open = |line: &str| line.matches('{').count() > line.matches('}').count();
     let mut whole = lines.to_vec();
-    for index in 0..lines.len() {
-        let mut next = index + 1;
-        while whole[index].contains("crate::{") && open(&whole[index]) && next < lines.len() {
-            whole[index] = format!("{} {}", whole[index], lines[next].trim());
-            next += 1;
+    for (index, line) in whole.iter_mut().enumerate() {
+        for more in &lines[index + 1..] {
+            if !line.contains("crate::{") || !open(line) {
+                break;
+            }
+            line.push(' ');
+            line.push_str(more.trim());
         }
     }
     whole

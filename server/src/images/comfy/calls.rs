@@ -56,13 +56,18 @@ impl Calls {
         let answer = match answer {
             // ComfyUI itself says 500 in plain text when a graph is not even an object of nodes.
             Err(EndpointError::Unexpected { status: 500, .. }) => {
-                return Ok(Err(Stop::Refused("ComfyUI broke on this graph (status 500); is it in API format?".to_owned())));
+                return Ok(Err(Stop::Refused(
+                    "ComfyUI broke on this graph (status 500); is it in API format?".to_owned(),
+                )));
             }
             answer => answer?,
         };
         if answer.status != 200 || !answer.body["error"].is_null() {
             if answer.body["error"].is_null() {
-                return Err(EndpointError::Unexpected { status: answer.status, reason: strange("/prompt").to_string() });
+                return Err(EndpointError::Unexpected {
+                    status: answer.status,
+                    reason: strange("/prompt").to_string(),
+                });
             }
             return Ok(Err(words::refusal(&answer.body)));
         }
@@ -133,9 +138,11 @@ impl Calls {
     pub(super) async fn upload(&self, name: &str, bytes: Bytes) -> Result<String, EndpointError> {
         let length = bytes.len() as u64;
         let file = reqwest::multipart::Part::stream_with_length(bytes, length).file_name(name.to_owned());
-        let form = reqwest::multipart::Form::new().text("type", "input").text("subfolder", "central-mcp").part("image", file);
+        let form =
+            reqwest::multipart::Form::new().text("type", "input").text("subfolder", "central-mcp").part("image", file);
         let answer = self.endpoint.post_form("/upload/image", form).await?;
-        let name = answer.body["name"].as_str().filter(|_| answer.status == 200).ok_or_else(|| strange("/upload/image"))?;
+        let name =
+            answer.body["name"].as_str().filter(|_| answer.status == 200).ok_or_else(|| strange("/upload/image"))?;
         // Another file under a taken name gets another name: only the answer says which.
         match answer.body["subfolder"].as_str() {
             None | Some("") => Ok(name.to_owned()),
@@ -169,7 +176,10 @@ impl Calls {
     }
 
     fn slow(&self, limit: Duration) -> EndpointError {
-        EndpointError::Unreachable(format!("the service took longer than {} s to answer; is it overloaded?", limit.as_secs()))
+        EndpointError::Unreachable(format!(
+            "the service took longer than {} s to answer; is it overloaded?",
+            limit.as_secs()
+        ))
     }
 }
 

@@ -29,7 +29,12 @@ pub(super) struct Shared {
 impl Comfy {
     /// Starts the connection task through `tracker`, ended by `stop`. Nothing is sent before the first draw.
     /// `client_id` is stable per hub and service: the server addresses a job's messages to it, also after our restart.
-    pub(in crate::images) fn start(endpoint: Endpoint, client_id: String, tracker: &TaskTracker, stop: CancellationToken) -> Self {
+    pub(in crate::images) fn start(
+        endpoint: Endpoint,
+        client_id: String,
+        tracker: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
         Self::start_at(endpoint, client_id, tracker, stop, Pace::default())
     }
 
@@ -42,7 +47,13 @@ impl Comfy {
         pace: Pace,
     ) -> Self {
         let line = Line::new();
-        tracker.spawn(super::socket::keep(line.clone(), endpoint.clone(), client_id.clone(), pace.clone(), stop.clone()));
+        tracker.spawn(super::socket::keep(
+            line.clone(),
+            endpoint.clone(),
+            client_id.clone(),
+            pace.clone(),
+            stop.clone(),
+        ));
         Self {
             shared: Arc::new(Shared {
                 calls: Calls::new(endpoint, pace.clone()),

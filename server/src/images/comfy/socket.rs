@@ -60,8 +60,8 @@ impl Line {
 
     /// Listens until the guard is dropped, and keeps the socket open meanwhile. There is one listener at a time.
     pub(super) fn listen(self: &Arc<Self>) -> (mpsc::Receiver<Heard>, Listening) {
-        // Few messages wait at most: a slow reader slows the server down, not our memory.
-        let (sender, receiver) = mpsc::channel(64);
+        // Few messages wait at most: a slow reader slows the server down, and frames may be large.
+        let (sender, receiver) = mpsc::channel(8);
         self.set_listener(Some(sender));
         self.standing.send_if_modified(|standing| {
             let shut = *standing == Standing::Shut;

@@ -36,7 +36,8 @@ pub(super) fn refusal(answer: &Value) -> Stop {
             let (reasons, unfit) = node_errors(&answer["node_errors"]);
             if reasons.is_empty() {
                 return Stop::Refused(
-                    "ComfyUI refuses the graph and names no reason; older servers do that when nodes link in a circle".to_owned(),
+                    "ComfyUI refuses the graph and names no reason; older servers do that when nodes link in a circle"
+                        .to_owned(),
                 );
             }
             if unfit { Stop::Unfit(reasons.join("; ")) } else { Stop::Refused(reasons.join("; ")) }
@@ -75,7 +76,8 @@ fn reason(id: &str, class: &str, error: &Value) -> String {
     let place = format!("node {id} ({class})");
     match error["type"].as_str() {
         Some("value_not_in_list") => {
-            let value = info["received_value"].as_str().map_or_else(|| info["received_value"].to_string(), str::to_owned);
+            let value =
+                info["received_value"].as_str().map_or_else(|| info["received_value"].to_string(), str::to_owned);
             let has = match choices(&info["input_config"]) {
                 Some(names) if names.is_empty() => "it has none".to_owned(),
                 Some(names) => listed(&names),
@@ -90,12 +92,16 @@ fn reason(id: &str, class: &str, error: &Value) -> String {
         Some("invalid_input_type") => {
             format!("{place}, input {input}: {} is of the wrong kind", clean(&info["received_value"].to_string()))
         }
-        Some("return_type_mismatch") => format!("{place}, input {input}: linked to an output of another kind ({details})"),
+        Some("return_type_mismatch") => {
+            format!("{place}, input {input}: linked to an output of another kind ({details})")
+        }
         Some("bad_linked_input") => format!("{place}, input {input}: its link is not a pair of node and output"),
         Some("custom_validation_failed") => format!("{place} refuses its input: {details}"),
         Some("dependency_cycle") => format!("nodes link in a circle: {details}"),
         Some("exception_during_validation" | "exception_during_inner_validation") => {
-            format!("{place} cannot be checked, often because a link goes to a node or output that does not exist ({details})")
+            format!(
+                "{place} cannot be checked, often because a link goes to a node or output that does not exist ({details})"
+            )
         }
         _ if details.is_empty() => format!("{place}: {message}"),
         _ => format!("{place}: {message} ({details})"),
@@ -141,7 +147,9 @@ pub(super) fn failure(error: &Value) -> Stop {
     let kind = error["exception_type"].as_str().unwrap_or_default();
     let message = clean(error["exception_message"].as_str().unwrap_or_default());
     if kind.contains("OutOfMemory") {
-        return Stop::Unfit(format!("{node} ran out of memory on this server; ask for a smaller picture or use a larger server"));
+        return Stop::Unfit(format!(
+            "{node} ran out of memory on this server; ask for a smaller picture or use a larger server"
+        ));
     }
     if message.is_empty() {
         return Stop::Failed(format!("{node} failed ({})", clean(kind)));

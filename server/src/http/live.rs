@@ -1,0 +1,114 @@
+//! `GET /live`: server-sent events that tell a page what to fetch again, and how far running images are.
+//!
+//! * `event: change`, `id: SEQ`, data `{"seq", "topic"}`: something was committed. Resumes by `Last-Event-ID`.
+//! * `event: progress`, data `{"image", "progress"}`: not stored, not resumed.
+//! * `event: resync`, `id: SEQ`: too much was missed; fetch everything.
+//!
+//! The stream ends with the hub, and with the credential it was opened with.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    Extension,
+    extract::State,
+    http::HeaderMap,
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures_util::stream;
+use serde_json::json;
+use tokio::sync::{broadcast::error::RecvError, mpsc};
+
+use super::{Visit, serve::Shared};
+use crate::{
+    caller::Right,
+    error::Error,
+    events::Topic,
+};
+
+/// More missed events than this are not replayed: fetching everything is cheaper.
+const REPLAY: i64 = 200;
+/// Events written by another process (the command line) are noticed at least this often.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// See the module.
+pub(super) async fn live(State(shared): State<Shared>, Extension(visit): Extension<Visit>, headers: HeaderMap) -> Result<Response, Error> {
+    visit.caller()?.must(Right::Look)?;
+    let after = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
+    let (sender, receiver) = mpsc::channel(32);
+    let stop = shared.hub.stop.clone();
+    shared.hub.tasks.clone().spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sender.closed() => {}
+            result = feed(&shared, &visit, after, &sender) => if let Err(error) = result {
+                tracing::warn!(%error, "a live stream broke");
+            }
+        }
+    });
+    let stream = stream::unfold(receiver, |mut receiver| async { Some((Ok::<_, Infallible>(receiver.recv().await?), receiver)) });
+    let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
+    // `no`: a proxy such as nginx must not hold events back.
+    Ok(([("x-accel-buffering", "no")], Sse::new(stream).keep_alive(keep_alive)).into_response())
+}
+
+/// Sends until the page is gone or the credential is no longer valid.
+async fn feed(shared: &Shared, visit: &Visit, after: Option<i64>, sender: &mpsc::Sender<Event>) -> Result<(), Error> {
+    let hub = &shared.hub;
+    // Subscribe first, then read: what happens in between comes twice at most, never not at all.
+    let (mut changed, mut progress) = (hub.events.follow(), hub.images.follow());
+    let newest = hub.events.newest().await?;
+    let mut seen = match after {
+        Some(after) if (0..=REPLAY).contains(&(newest - after)) => after,
+        Some(_) => {
+            let _ = sender.send(resync(newest)).await;
+            newest
+        }
+        None => {
+            let hello = Event::default().event("hello").id(newest.to_string()).retry(Duration::from_secs(1)).data("{}");
+            let _ = sender.send(hello).await;
+            newest
+        }
+    };
+    let mut look = true;
+    loop {
+        // Progress lines are many; only a change is worth a look at the table.
+        let missed = if look { hub.events.after(seen, REPLAY).await? } else { Vec::new() };
+        for event in missed {
+            seen = event.seq;
+            let data = json!({ "seq": event.seq, "topic": event.topic }).to_string();
+            if sender.send(Event::default().event("change").id(event.seq.to_string()).data(data)).await.is_err() {
+                return Ok(());
+            }
+            if event.topic == Topic::Auth
+                && let Some(credential) = &visit.credential
+                && credential.caller(&hub.auth).await?.is_none()
+            {
+                return Ok(());
+            }
+        }
+        look = true;
+        tokio::select! {
+            result = changed.changed() => if result.is_err() { return Ok(()) },
+            () = tokio::time::sleep(LOOK) => {}
+            line = progress.recv() => match line {
+                Ok((image, progress)) => {
+                    look = false;
+                    let data = json!({ "image": image, "progress": progress }).to_string();
+                    if sender.send(Event::default().event("progress").data(data)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                // Missed lines are no loss: each line tells all there is.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return Ok(()),
+            },
+        }
+    }
+}
+
+fn resync(newest: i64) -> Event {
+    Event::default().event("resync").id(newest.to_string()).data("{}")
+}

@@ -1,0 +1,138 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use server::{caller::Role, config::ServeArgs};
+
+/// A home for a crew of coding agents.
+#[derive(Parser)]
+#[command(version, about, long_about = None)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the hub.
+    Serve(ServeArgs),
+    /// Manage people who may sign in.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Manage API tokens of agents and scripts.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Connect outside services, as a conversation.
+    #[command(subcommand)]
+    Setup(SetupCommand),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum UserCommand {
+    /// Make an account. Works beside a running hub.
+    Create(UserCreate),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token and print it, alone, on standard output. Works beside a running hub.
+    Create(TokenCreate),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum SetupCommand {
+    /// Add a ComfyUI server: address, authentication, test. What fails the test is not activated.
+    Comfyui(SetupComfyui),
+}
+
+/// Where the hub's data is.
+#[derive(Args)]
+pub(crate) struct Data {
+    /// Folder of the hub's data.
+    #[arg(long, env = "CENTRAL_MCP_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Key that seals stored credentials, if the hub runs with one. [default: the file DATA/secret.key]
+    #[arg(long, env = "CENTRAL_MCP_SECRET_KEY", hide_env_values = true, value_name = "HEX")]
+    pub(crate) secret_key: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct UserCreate {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// Sign-in name.
+    #[arg(long)]
+    pub(crate) name: String,
+    /// owner, operator or viewer. The first account must be an owner.
+    #[arg(long, default_value = "operator")]
+    pub(crate) role: Role,
+    /// Read the password from the first line of standard input, so that it is in no process list.
+    #[arg(long, required = true)]
+    pub(crate) password_stdin: bool,
+    /// Print the account as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct TokenCreate {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// What people call it.
+    #[arg(long)]
+    pub(crate) name: String,
+    /// viewer, agent or operator.
+    #[arg(long, default_value = "agent")]
+    pub(crate) role: Role,
+    /// The agent it speaks for.
+    #[arg(long, value_name = "SLUG")]
+    pub(crate) agent: Option<String>,
+    /// When it stops working, such as 90d, 12w or 1y. [default: never]
+    #[arg(long, value_name = "AGE", value_parser = days)]
+    pub(crate) expires: Option<u32>,
+    /// Print token and details as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct SetupComfyui {
+    #[command(flatten)]
+    pub(crate) data: Data,
+}
+
+/// `90d`, `12w`, `1y` in days.
+fn days(text: &str) -> Result<u32, String> {
+    let wrong = || format!("\"{text}\" is not an age; use a number and d, w or y, such as 90d");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let factor = match unit {
+        'd' => 1,
+        'w' => 7,
+        'y' => 365,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
+    number.checked_mul(factor).filter(|days| (1..=3650).contains(days)).ok_or_else(|| format!("\"{text}\" is not from 1d to 3650d"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn ages_are_read_in_days_weeks_and_years() {
+        let cases = [("90d", Some(90)), ("12w", Some(84)), ("1y", Some(365)), ("10y", Some(3650))];
+        for (text, expected) in cases {
+            assert_eq!(days(text).ok(), expected, "{text}");
+        }
+        for text in ["", "d", "90", "0d", "11y", "-1d", "1é", "4294967295y", "1.5d"] {
+            assert!(days(text).is_err(), "{text}");
+        }
+    }
+}

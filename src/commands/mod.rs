@@ -1,0 +1,42 @@
+//! One file per command.
+
+pub(crate) mod serve;
+pub(crate) mod setup;
+pub(crate) mod token;
+pub(crate) mod user;
+
+use anyhow::Context as _;
+use server::{clock::Clock, config, db::Db, events::Events, secrets::Secrets};
+
+use crate::cli::Data;
+
+/// The floor, opened beside a hub that may be running: no loops, no dispatcher.
+struct Floor {
+    db: Db,
+    events: Events,
+    secrets: Secrets,
+    clock: Clock,
+}
+
+async fn floor(data: Data) -> anyhow::Result<Floor> {
+    let folder = data.data.unwrap_or_else(config::default_data);
+    server::private_folder(&folder)?;
+    let secrets = server::open_secrets(&folder, data.secret_key.as_deref())?;
+    let db = Db::open(&folder.join(server::DATABASE)).await?;
+    let clock = Clock::default();
+    let events = Events::open(db.clone(), clock.clone()).await.context("cannot read the audit log")?;
+    Ok(Floor { db, events, secrets, clock })
+}
+
+/// A room's refusal keeps its type, so that the exit code can tell it from a fault.
+fn told(error: server::error::Error) -> anyhow::Error {
+    match error {
+        server::error::Error::Refused(failure) => failure.into(),
+        server::error::Error::Inside(cause) => cause,
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "what a command answers goes to standard output")]
+fn print(line: &str) {
+    println!("{line}");
+}

@@ -1,0 +1,77 @@
+//! `central-mcp serve`: opens the hub, serves it, ends in order.
+
+use std::io::IsTerminal as _;
+
+use anyhow::Context as _;
+use server::{
+    Hub,
+    clock::Clock,
+    config::{Config, ServeArgs},
+    http::{self, ServeOptions},
+    loops,
+};
+use tokio::{net::TcpListener, signal::unix::SignalKind};
+use tracing_subscriber::EnvFilter;
+
+use super::print;
+
+pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let config = Config::resolve(args)?;
+    start_log(&config)?;
+    // The address is taken first: if another hub has it, nothing is touched.
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; is another hub running? Choose another address with --listen", config.listen))?;
+    let address = listener.local_addr()?;
+    let hub = Hub::open(&config.data, config.secret_key.as_deref(), Clock::default()).await?;
+    if let Some(address) = config.metrics {
+        http::metrics_listener(address, &hub)?;
+    }
+    let _loops = loops::start(&hub, config.keep_events_days);
+    let options = ServeOptions { public_url: config.public_url.clone(), public_file: app::site::public_file };
+    let router = http::router(hub.clone(), app::site::router(hub.clone()), &options);
+
+    let home = match &config.public_url {
+        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+        None if address.ip().is_loopback() => format!("http://localhost:{}", address.port()),
+        None => format!("http://{address}"),
+    };
+    tracing::info!(address = %address, data = %config.data.display(), "listening");
+    match hub.auth.setup_code().await? {
+        Some(code) => print(&format!("\n  Set up your hub (this link works once):\n  {home}/setup?code={code}\n")),
+        None => print(&format!("\n  Your hub: {home}\n")),
+    }
+    hub.tasks.spawn(stop_on_signal(hub.clone()));
+    let served = http::serve(listener, router, &hub).await;
+    hub.close().await;
+    tracing::info!("ended");
+    served
+}
+
+/// SIGTERM and SIGINT end the hub in order; a second one ends it at once.
+async fn stop_on_signal(hub: Hub) {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (tokio::signal::unix::signal(SignalKind::terminate()), tokio::signal::unix::signal(SignalKind::interrupt()))
+    else {
+        tracing::warn!("signals cannot be watched; end the hub with kill -9");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = hub.stop.cancelled() => {}
+    }
+    tracing::info!("ending: no new requests, open ones finish");
+    hub.stop.cancel();
+}
+
+fn start_log(config: &Config) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&config.log).with_context(|| format!("log = \"{}\" is not a filter; use info or info,server=debug", config.log))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if config.log_json.unwrap_or_else(|| !std::io::stderr().is_terminal()) {
+        builder.json().flatten_event(true).init();
+    } else {
+        builder.with_target(false).init();
+    }
+    Ok(())
+}
