@@ -74,6 +74,17 @@ pub(super) async fn preview(State(shared): State<Shared>, Extension(visit): Exte
     Ok(response)
 }
 
+/// `GET /images/ID/workflow.json`: the graph an image was drawn with, to open in ComfyUI.
+pub(super) async fn workflow(State(shared): State<Shared>, Extension(visit): Extension<Visit>, Path(id): Path<String>) -> Result<Response, Error> {
+    let id: ImageId = id.parse().map_err(|_| Failure::not_found("this image"))?;
+    let graph = shared.hub.images.graph(visit.caller()?, id).await?;
+    let own = [
+        (header::CONTENT_TYPE, "application/json".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"central-mcp-{id}.json\"")),
+    ];
+    Ok((own, graph).into_response())
+}
+
 /// `POST /uploads`: a source picture as the raw body.
 pub(super) async fn upload(State(shared): State<Shared>, Extension(visit): Extension<Visit>, body: Bytes) -> Result<Json<Upload>, Error> {
     Ok(Json(shared.hub.images.upload(visit.caller()?, body).await?))

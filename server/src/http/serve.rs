@@ -71,6 +71,7 @@ pub fn router(hub: Hub, pages: Router, options: &ServeOptions) -> Router {
         .route("/live", get(live::live))
         .route("/pictures/{sha256}", get(routes::picture))
         .route("/images/{id}/preview", get(routes::preview))
+        .route("/images/{id}/workflow.json", get(routes::workflow))
         .route("/uploads", post(routes::upload).layer(DefaultBodyLimit::max(UPLOAD)))
         .route("/healthz", get(routes::healthy))
         .route("/readyz", get(routes::ready))

@@ -219,6 +219,12 @@ impl Images {
         Ok(views)
     }
 
+    /// The ComfyUI graph an image was drawn with, as it was sent (API format).
+    pub async fn graph(&self, who: &Caller, id: ImageId) -> Result<String, Error> {
+        who.must(Right::Look)?;
+        store::graph(self.0.db.read(), id).await?.ok_or_else(|| Failure::not_found("a workflow of this image").into())
+    }
+
     /// Totals.
     pub async fn stats(&self, who: &Caller) -> Result<ImageStats, Error> {
         who.must(Right::Look)?;

@@ -71,7 +71,6 @@ pub(super) struct OpenRow {
     pub(super) service_id: Option<ServiceId>,
     pub(super) runner_id: Option<ServiceId>,
     pub(super) prompt_id: Option<String>,
-    pub(super) graph: Option<String>,
     pub(super) cancel: bool,
 }
 
@@ -207,7 +206,7 @@ pub(super) async fn open(db: &SqlitePool, status: ImageStatus, limit: i64) -> Re
     Ok(sqlx::query_as!(
         OpenRow,
         r#"select id as "id!: ImageId", draft as "draft!", service_id as "service_id: ServiceId", runner_id as "runner_id: ServiceId",
-                  prompt_id, graph, cancel as "cancel!: bool"
+                  prompt_id, cancel as "cancel!: bool"
            from images where status = ? and status in ('queued', 'running') order by id limit ?"#,
         status,
         limit

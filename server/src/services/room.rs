@@ -91,6 +91,7 @@ impl Services {
     pub async fn update(&self, who: &Caller, id: ServiceId, draft: ServiceDraft) -> Result<ServiceView, Error> {
         who.must(Right::Operate)?;
         let url = rules::check(&draft)?;
+        self.view(id).await?; // what is not there is not changed, and leaves no event
         let auth = self.auth_for(&draft, &url, Some(id)).await?;
         let sealed = self.seal(id, &auth)?;
         let now = self.clock.now();

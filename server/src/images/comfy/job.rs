@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +18,7 @@ use super::{
     socket::Heard,
     words,
 };
-use crate::services::EndpointError;
+use crate::{clock::Stopwatch, services::EndpointError};
 
 type Reporter<'a> = &'a (dyn Fn(Report) + Send + Sync);
 type Asking<'a> = Pin<Box<dyn Future<Output = Result<Known, EndpointError>> + Send + 'a>>;
@@ -108,7 +108,7 @@ struct Run<'a> {
     /// Whether the socket was gone at some time since the submission.
     gap: bool,
     pictures: Vec<Bytes>,
-    away_since: Option<Instant>,
+    away_since: Option<Stopwatch>,
 }
 
 impl<'a> Run<'a> {
@@ -175,10 +175,11 @@ impl<'a> Run<'a> {
         let shared = self.shared;
         let pace = &shared.pace;
         let id = self.id.clone();
-        let began = Instant::now();
-        let mut asked = began;
+        // All times here count from now.
+        let clock = Stopwatch::start();
+        let mut asked = Duration::ZERO;
         // A resumed job and one whose acceptance is unknown are asked for at once.
-        let mut next = if self.accepted { began + pace.ask } else { began };
+        let mut next = if self.accepted { pace.ask } else { Duration::ZERO };
         let mut asking: Option<Asking<'_>> = None;
         let mut again = false;
         let mut early = EARLY;
@@ -187,7 +188,7 @@ impl<'a> Run<'a> {
         loop {
             tokio::select! {
                 Some(heard) = heard.recv() => {
-                    let now = Instant::now();
+                    let now = clock.elapsed();
                     match self.hear(heard) {
                         Doubt::None => {}
                         Doubt::Slight => next = next.min((asked + pace.status).max(now)),
@@ -197,13 +198,13 @@ impl<'a> Run<'a> {
                         }
                     }
                 }
-                () = sleep_until(next), if asking.is_none() => {
-                    asked = Instant::now();
+                () = sleep(next.saturating_sub(clock.elapsed())), if asking.is_none() => {
+                    asked = clock.elapsed();
                     asking = Some(Box::pin(shared.calls.standing(&id)));
                 }
                 known = answer(&mut asking), if asking.is_some() => {
                     asking = None;
-                    let now = Instant::now();
+                    let now = clock.elapsed();
                     match known {
                         Ok(Known::Ended(entry)) => {
                             self.accept();
@@ -224,7 +225,7 @@ impl<'a> Run<'a> {
                                 next = now + pace.ask;
                             }
                             // It runs and the open socket says nothing of it: the server forgot the socket.
-                            if running && !self.heard_of && !renewed && began.elapsed() >= pace.ask && shared.line.open() {
+                            if running && !self.heard_of && !renewed && now >= pace.ask && shared.line.open() {
                                 renewed = true;
                                 shared.line.renew();
                             }
@@ -255,7 +256,7 @@ impl<'a> Run<'a> {
 
     /// Notes a failed call; `true` once the server was away for too long.
     fn is_away(&mut self) -> bool {
-        self.away_since.get_or_insert_with(Instant::now).elapsed() >= self.shared.pace.grace
+        self.away_since.get_or_insert_with(Stopwatch::start).elapsed() >= self.shared.pace.grace
     }
 
     /// Takes one message, and says how much it casts doubt on what is known.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, MissedTickBehavior},
+    time::MissedTickBehavior,
 };
 use tokio_tungstenite::tungstenite;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,10 @@ use super::{
     Pace,
     protocol::{self, Message},
 };
-use crate::services::{Endpoint, Socket};
+use crate::{
+    clock::Stopwatch,
+    services::{Endpoint, Socket},
+};
 
 /// What the socket tells the job that is out.
 pub(super) enum Heard {
@@ -156,10 +159,12 @@ async fn hold(line: &Line, mut socket: Socket, pace: &Pace) -> bool {
     line.standing.send_replace(Standing::Open);
     line.tell(Heard::Open).await;
     let mut renew = line.renew.subscribe();
-    let mut ping = tokio::time::interval_at(Instant::now() + pace.ping, pace.ping);
+    let mut ping = tokio::time::interval(pace.ping);
+    // The first tick of an interval is now; the first ping is not.
+    ping.reset();
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard_at = None;
-    let opened_at = Instant::now();
+    let opened_at = Stopwatch::start();
     loop {
         tokio::select! {
             message = socket.next() => {
@@ -171,7 +176,7 @@ async fn hold(line: &Line, mut socket: Socket, pace: &Pace) -> bool {
                     }
                     None => break,
                 };
-                heard_at = Some(Instant::now());
+                heard_at = Some(Stopwatch::start());
                 let message = match message {
                     tungstenite::Message::Text(text) => protocol::text(&text),
                     tungstenite::Message::Binary(bytes) => protocol::binary(bytes),

@@ -4,6 +4,7 @@ mod cancelling;
 mod fake;
 mod messages;
 mod nasty;
+mod real;
 mod recorded;
 mod recording;
 
