@@ -113,7 +113,10 @@ fn days(text: &str) -> Result<u32, String> {
         _ => return Err(wrong()),
     };
     let number: u32 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
-    number.checked_mul(factor).filter(|days| (1..=3650).contains(days)).ok_or_else(|| format!("\"{text}\" is not from 1d to 3650d"))
+    number
+        .checked_mul(factor)
+        .filter(|days| (1..=3650).contains(days))
+        .ok_or_else(|| format!("\"{text}\" is not from 1d to 3650d"))
 }
 
 #[cfg(test)]

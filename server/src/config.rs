@@ -83,8 +83,13 @@ impl Config {
         let metrics = match args.metrics.or(file.metrics).as_deref() {
             None | Some("off") => None,
             Some(text) => {
-                let address: SocketAddr = text.parse().with_context(|| format!("metrics = \"{text}\" is not an address; use 127.0.0.1:9464 or off"))?;
-                anyhow::ensure!(address.ip().is_loopback(), "metrics = \"{text}\" would show them to the network; use a loopback address such as 127.0.0.1:9464");
+                let address: SocketAddr = text
+                    .parse()
+                    .with_context(|| format!("metrics = \"{text}\" is not an address; use 127.0.0.1:9464 or off"))?;
+                anyhow::ensure!(
+                    address.ip().is_loopback(),
+                    "metrics = \"{text}\" would show them to the network; use a loopback address such as 127.0.0.1:9464"
+                );
                 Some(address)
             }
         };
@@ -92,7 +97,8 @@ impl Config {
             .public_url
             .or(file.public_url)
             .map(|text| {
-                let url = url::Url::parse(&text).with_context(|| format!("public_url = \"{text}\" is not a URL; use https://hub.example.org"))?;
+                let url = url::Url::parse(&text)
+                    .with_context(|| format!("public_url = \"{text}\" is not a URL; use https://hub.example.org"))?;
                 anyhow::ensure!(
                     matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/",
                     "public_url = \"{text}\" must be http or https, a host, and no path"

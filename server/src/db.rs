@@ -39,9 +39,9 @@ impl Db {
             .busy_timeout(Duration::from_secs(10))
             .pragma("temp_store", "memory")
             .pragma("cache_size", "-4096");
-        let mut first = SqliteConnection::connect_with(&options)
-            .await
-            .with_context(|| format!("cannot open the database {}; is it a SQLite file, and not damaged?", file.display()))?;
+        let mut first = SqliteConnection::connect_with(&options).await.with_context(|| {
+            format!("cannot open the database {}; is it a SQLite file, and not damaged?", file.display())
+        })?;
         migrate(&mut first, file).await?;
         first.close().await?;
 
@@ -87,13 +87,16 @@ impl Db {
 
 async fn migrate(connection: &mut SqliteConnection, file: &Path) -> anyhow::Result<()> {
     let newest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-    let known = sqlx::query_scalar!(r#"select count(*) as "n!: i64" from sqlite_schema where name = '_sqlx_migrations'"#)
-        .fetch_one(&mut *connection)
-        .await?
-        > 0;
+    let known =
+        sqlx::query_scalar!(r#"select count(*) as "n!: i64" from sqlite_schema where name = '_sqlx_migrations'"#)
+            .fetch_one(&mut *connection)
+            .await?
+            > 0;
     if known {
         // Not checked at compile time: the table is the migrator's, not one of our migrations.
-        let at: i64 = sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations").fetch_one(&mut *connection).await?;
+        let at: i64 = sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations")
+            .fetch_one(&mut *connection)
+            .await?;
         if at > newest {
             bail!(
                 "the database {} was written by a newer central-mcp (schema {at}, this program knows {newest}); \
@@ -113,7 +116,11 @@ async fn migrate(connection: &mut SqliteConnection, file: &Path) -> anyhow::Resu
 
 async fn vacuum_into(connection: &mut SqliteConnection, file: &Path) -> anyhow::Result<()> {
     let target = file.to_str().context("the snapshot's path is not UTF-8")?;
-    sqlx::query("vacuum into ?").bind(target).execute(connection).await.with_context(|| format!("cannot write the snapshot {target}"))?;
+    sqlx::query("vacuum into ?")
+        .bind(target)
+        .execute(connection)
+        .await
+        .with_context(|| format!("cannot write the snapshot {target}"))?;
     restrict(file)?;
     Ok(())
 }

@@ -129,7 +129,9 @@ mod log {
 
         /// The number of the newest event in the table, whichever process wrote it; 0 while there is none.
         pub async fn newest(&self) -> Result<i64, Error> {
-            Ok(sqlx::query_scalar!(r#"select coalesce(max(seq), 0) as "seq!: i64" from events"#).fetch_one(self.db.read()).await?)
+            Ok(sqlx::query_scalar!(r#"select coalesce(max(seq), 0) as "seq!: i64" from events"#)
+                .fetch_one(self.db.read())
+                .await?)
         }
 
         /// At most `limit` events after `seq`, oldest first.
@@ -162,7 +164,8 @@ mod log {
         /// Deletes events committed before `cutoff`; says how many.
         pub async fn prune(&self, cutoff: Timestamp) -> Result<u64, Error> {
             let mut tx = self.db.write().await?;
-            let deleted = sqlx::query!("delete from events where at < ?", cutoff).execute(&mut *tx).await?.rows_affected();
+            let deleted =
+                sqlx::query!("delete from events where at < ?", cutoff).execute(&mut *tx).await?.rows_affected();
             tx.commit().await?;
             Ok(deleted)
         }

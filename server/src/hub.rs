@@ -46,7 +46,15 @@ impl Hub {
         let events = Events::open(db.clone(), clock.clone()).await?;
         let auth = Auth::open(db.clone(), events.clone(), clock.clone()).await?;
         let services = Services::open(db.clone(), events.clone(), clock.clone(), secrets, Endpoint::client()?);
-        let images = Images::open(db.clone(), events.clone(), clock.clone(), services.clone(), data, tasks.clone(), stop.clone())?;
+        let images = Images::open(
+            db.clone(),
+            events.clone(),
+            clock.clone(),
+            services.clone(),
+            data,
+            tasks.clone(),
+            stop.clone(),
+        )?;
         Ok(Self { auth, services, images, events, clock, db, tasks, stop })
     }
 
@@ -81,5 +89,6 @@ pub fn private_folder(folder: &Path) -> anyhow::Result<()> {
         .mode(0o700)
         .create(folder)
         .with_context(|| format!("cannot make the data folder {shown}; choose another with --data"))?;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).with_context(|| format!("cannot restrict the data folder {shown}"))
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("cannot restrict the data folder {shown}"))
 }

@@ -66,7 +66,8 @@ impl Secrets {
     /// With the key in `file`, which is made with mode 0600 if it is not there.
     pub fn from_file(file: &Path) -> anyhow::Result<Self> {
         match std::fs::read_to_string(file) {
-            Ok(key) => Self::from_hex(&key).with_context(|| format!("the key file {} is damaged; restore it from a backup", file.display())),
+            Ok(key) => Self::from_hex(&key)
+                .with_context(|| format!("the key file {} is damaged; restore it from a backup", file.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let key = hex(&random::<32>());
                 write_private(file, &key).with_context(|| format!("cannot write the key file {}", file.display()))?;
@@ -80,7 +81,8 @@ impl Secrets {
     pub fn seal(&self, purpose: &str, plain: &[u8]) -> anyhow::Result<Vec<u8>> {
         let nonce = random::<24>();
         let payload = Payload { msg: plain, aad: purpose.as_bytes() };
-        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| anyhow::anyhow!("cannot encrypt"))?;
+        let sealed =
+            self.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| anyhow::anyhow!("cannot encrypt"))?;
         Ok([nonce.as_slice(), &sealed].concat())
     }
 

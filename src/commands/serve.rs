@@ -19,9 +19,9 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let config = Config::resolve(args)?;
     start_log(&config)?;
     // The address is taken first: if another hub has it, nothing is touched.
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}; is another hub running? Choose another address with --listen", config.listen))?;
+    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        format!("cannot listen on {}; is another hub running? Choose another address with --listen", config.listen)
+    })?;
     let address = listener.local_addr()?;
     let hub = Hub::open(&config.data, config.secret_key.as_deref(), Clock::default()).await?;
     if let Some(address) = config.metrics {
@@ -66,7 +66,8 @@ async fn stop_on_signal(hub: Hub) {
 }
 
 fn start_log(config: &Config) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log).with_context(|| format!("log = \"{}\" is not a filter; use info or info,server=debug", config.log))?;
+    let filter = EnvFilter::try_new(&config.log)
+        .with_context(|| format!("log = \"{}\" is not a filter; use info or info,server=debug", config.log))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if config.log_json.unwrap_or_else(|| !std::io::stderr().is_terminal()) {
         builder.json().flatten_event(true).init();

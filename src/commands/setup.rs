@@ -30,7 +30,9 @@ pub(crate) async fn comfyui(args: SetupComfyui) -> anyhow::Result<()> {
         say(&format!("  {} {} {}", if step.good { "ok    " } else { "FAILED" }, step.asked, step.answer));
     }
     if !report.good() {
-        return Err(Failure::invalid("the test was not passed, so nothing was stored; mend it and run this again").into());
+        return Err(
+            Failure::invalid("the test was not passed, so nothing was stored; mend it and run this again").into()
+        );
     }
     let service = services.add(&who, draft).await.map_err(told)?;
     // It was tested a moment ago, and is tested again here: only a service that answers is ever activated.
@@ -57,7 +59,9 @@ fn ask_auth() -> anyhow::Result<ServiceAuth> {
             }
             ServiceAuth::Headers { headers }
         }
-        other => bail!(Failure::invalid(format!("\"{other}\" is no kind of authentication; use none, bearer, basic or headers"))),
+        other => bail!(Failure::invalid(format!(
+            "\"{other}\" is no kind of authentication; use none, bearer, basic or headers"
+        ))),
     })
 }
 

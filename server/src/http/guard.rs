@@ -41,7 +41,11 @@ pub(super) async fn guard(State(shared): State<Shared>, request: Request, next: 
     };
     let by_token = matches!(visit.credential, Some(Credential::Token(_)));
     if !request.method().is_safe() && !by_token && !own_page(request.headers(), host_of(&request)) {
-        return Failure::new(FailureKind::Forbidden, "this came from another site's page; open the hub itself and try again").into_response();
+        return Failure::new(
+            FailureKind::Forbidden,
+            "this came from another site's page; open the hub itself and try again",
+        )
+        .into_response();
     }
     // A token that is not valid is told so everywhere: its owner should not wonder about a public page.
     let refused = match (access(&shared, request.uri().path()), visit.caller()) {
@@ -52,7 +56,11 @@ pub(super) async fn guard(State(shared): State<Shared>, request: Request, next: 
     let Some(failure) = refused else { return next.run(request).await };
     let page = request.method() == Method::GET
         && !by_token
-        && request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/html"));
+        && request
+            .headers()
+            .get(header::ACCEPT)
+            .and_then(|accept| accept.to_str().ok())
+            .is_some_and(|accept| accept.contains("text/html"));
     if !page {
         return ([(header::WWW_AUTHENTICATE, "Bearer realm=\"central-mcp\"")], failure).into_response();
     }
@@ -79,14 +87,17 @@ fn access(shared: &Shared, path: &str) -> Access {
 fn own_page(headers: &HeaderMap, host: Option<String>) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let site = text("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"));
-    let origin = text("origin").is_none_or(|origin| origin.split_once("://").map(|(_, rest)| rest.to_ascii_lowercase()) == host);
+    let origin =
+        text("origin").is_none_or(|origin| origin.split_once("://").map(|(_, rest)| rest.to_ascii_lowercase()) == host);
     site && origin
 }
 
 /// The name the sender used, with its port. HTTP/2 carries it in the URI.
 fn host_of(request: &Request) -> Option<String> {
     let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
-    header.or_else(|| request.uri().authority().map(|authority| authority.to_string())).map(|host| host.to_ascii_lowercase())
+    header
+        .or_else(|| request.uri().authority().map(|authority| authority.to_string()))
+        .map(|host| host.to_ascii_lowercase())
 }
 
 /// The names the hub answers to.
@@ -119,10 +130,25 @@ mod tests {
     #[test]
     fn only_our_own_names_and_numbers_are_answered() {
         let hosts = Hosts::new(Some("Hub.example.org"));
-        for good in ["localhost", "localhost:3000", "127.0.0.1:3000", "[::1]:3000", "10.0.0.7", "hub.example.org", "api.hub.example.org:443"] {
+        for good in [
+            "localhost",
+            "localhost:3000",
+            "127.0.0.1:3000",
+            "[::1]:3000",
+            "10.0.0.7",
+            "hub.example.org",
+            "api.hub.example.org:443",
+        ] {
             assert!(hosts.allow(good), "{good}");
         }
-        for bad in ["", "evil.example", "evilhub.example.org", "hub.example.org.evil.example", "localhost.evil.example:3000", "example.org"] {
+        for bad in [
+            "",
+            "evil.example",
+            "evilhub.example.org",
+            "hub.example.org.evil.example",
+            "localhost.evil.example:3000",
+            "example.org",
+        ] {
             assert!(!hosts.allow(bad), "{bad}");
         }
         assert!(!Hosts::new(None).allow("hub.example.org"));

@@ -22,11 +22,7 @@ use serde_json::json;
 use tokio::sync::{broadcast::error::RecvError, mpsc};
 
 use super::{Visit, serve::Shared};
-use crate::{
-    caller::Right,
-    error::Error,
-    events::Topic,
-};
+use crate::{caller::Right, error::Error, events::Topic};
 
 /// More missed events than this are not replayed: fetching everything is cheaper.
 const REPLAY: i64 = 200;
@@ -34,7 +30,11 @@ const REPLAY: i64 = 200;
 const LOOK: Duration = Duration::from_secs(2);
 
 /// See the module.
-pub(super) async fn live(State(shared): State<Shared>, Extension(visit): Extension<Visit>, headers: HeaderMap) -> Result<Response, Error> {
+pub(super) async fn live(
+    State(shared): State<Shared>,
+    Extension(visit): Extension<Visit>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
     visit.caller()?.must(Right::Look)?;
     let after = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
     let (sender, receiver) = mpsc::channel(32);
@@ -48,7 +48,9 @@ pub(super) async fn live(State(shared): State<Shared>, Extension(visit): Extensi
             }
         }
     });
-    let stream = stream::unfold(receiver, |mut receiver| async { Some((Ok::<_, Infallible>(receiver.recv().await?), receiver)) });
+    let stream = stream::unfold(receiver, |mut receiver| async {
+        Some((Ok::<_, Infallible>(receiver.recv().await?), receiver))
+    });
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
     // `no`: a proxy such as nginx must not hold events back.
     Ok(([("x-accel-buffering", "no")], Sse::new(stream).keep_alive(keep_alive)).into_response())

@@ -9,6 +9,9 @@ mod routes;
 mod serve;
 mod visit;
 
+#[cfg(test)]
+mod tests;
+
 pub use guard::Access;
 pub use serve::{ServeOptions, metrics_listener, router, serve};
 pub use visit::{Credential, Visit, clear_cookie, session_cookie};

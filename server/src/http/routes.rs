@@ -62,7 +62,11 @@ pub(super) async fn picture(
 }
 
 /// `GET /images/ID/preview`: the newest preview of a running image.
-pub(super) async fn preview(State(shared): State<Shared>, Extension(visit): Extension<Visit>, Path(id): Path<String>) -> Result<Response, Error> {
+pub(super) async fn preview(
+    State(shared): State<Shared>,
+    Extension(visit): Extension<Visit>,
+    Path(id): Path<String>,
+) -> Result<Response, Error> {
     let id: ImageId = id.parse().map_err(|_| Failure::not_found("this image"))?;
     let preview = shared.hub.images.preview(visit.caller()?, id)?;
     let (media_type, bytes) = preview.ok_or_else(|| Failure::not_found("a preview of this image"))?;
@@ -75,7 +79,11 @@ pub(super) async fn preview(State(shared): State<Shared>, Extension(visit): Exte
 }
 
 /// `GET /images/ID/workflow.json`: the graph an image was drawn with, to open in ComfyUI.
-pub(super) async fn workflow(State(shared): State<Shared>, Extension(visit): Extension<Visit>, Path(id): Path<String>) -> Result<Response, Error> {
+pub(super) async fn workflow(
+    State(shared): State<Shared>,
+    Extension(visit): Extension<Visit>,
+    Path(id): Path<String>,
+) -> Result<Response, Error> {
     let id: ImageId = id.parse().map_err(|_| Failure::not_found("this image"))?;
     let graph = shared.hub.images.graph(visit.caller()?, id).await?;
     let own = [
@@ -86,7 +94,11 @@ pub(super) async fn workflow(State(shared): State<Shared>, Extension(visit): Ext
 }
 
 /// `POST /uploads`: a source picture as the raw body.
-pub(super) async fn upload(State(shared): State<Shared>, Extension(visit): Extension<Visit>, body: Bytes) -> Result<Json<Upload>, Error> {
+pub(super) async fn upload(
+    State(shared): State<Shared>,
+    Extension(visit): Extension<Visit>,
+    body: Bytes,
+) -> Result<Json<Upload>, Error> {
     Ok(Json(shared.hub.images.upload(visit.caller()?, body).await?))
 }
 

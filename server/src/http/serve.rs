@@ -65,7 +65,9 @@ pub fn router(hub: Hub, pages: Router, options: &ServeOptions) -> Router {
         behind_proxy: options.public_url.is_some(),
         public_file: options.public_file,
     };
-    let header = |name: HeaderName, value: &'static str| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
+    let header = |name: HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+    };
     let request_id = HeaderName::from_static("x-request-id");
     Router::new()
         .route("/live", get(live::live))
@@ -142,7 +144,8 @@ fn span(request: &Request) -> tracing::Span {
 
 /// Counts and times every answer, by route and status: paths would be without bound.
 async fn count(request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let route =
+        request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let watch = Stopwatch::start();
     let response = next.run(request).await;
     let status = response.status().as_u16().to_string();

@@ -59,10 +59,14 @@ impl Visit {
     /// The caller, or the failure a stranger gets.
     pub fn caller(&self) -> Result<&Caller, Failure> {
         self.caller.as_ref().ok_or_else(|| match self.credential {
-            Some(Credential::Token(_)) => {
-                Failure::new(FailureKind::Unauthorized, "this token is not valid: unknown, expired or revoked. Make a new one under Settings")
-            }
-            _ => Failure::new(FailureKind::Unauthorized, "sign in first, or send a token as \"Authorization: Bearer TOKEN\""),
+            Some(Credential::Token(_)) => Failure::new(
+                FailureKind::Unauthorized,
+                "this token is not valid: unknown, expired or revoked. Make a new one under Settings",
+            ),
+            _ => Failure::new(
+                FailureKind::Unauthorized,
+                "sign in first, or send a token as \"Authorization: Bearer TOKEN\"",
+            ),
         })
     }
 }
@@ -83,7 +87,10 @@ pub fn clear_cookie(secure: bool) -> String {
 pub(super) async fn identify(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
     let headers = request.headers();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let visitor = Visitor { address: address(headers, peer, shared.behind_proxy), user_agent: text(headers, header::USER_AGENT, 200) };
+    let visitor = Visitor {
+        address: address(headers, peer, shared.behind_proxy),
+        user_agent: text(headers, header::USER_AGENT, 200),
+    };
     let credential = credential(headers, shared.secure);
     let caller = match &credential {
         None => None,
@@ -100,7 +107,10 @@ pub(super) async fn identify(State(shared): State<Shared>, mut request: Request,
 fn credential(headers: &HeaderMap, secure: bool) -> Option<Credential> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let value = value.to_str().unwrap_or_default();
-        let token = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map_or("", |(_, token)| token.trim());
+        let token = value
+            .split_once(' ')
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map_or("", |(_, token)| token.trim());
         return Some(Credential::Token(token.to_owned()));
     }
     let name = if secure { SECURE_COOKIE } else { PLAIN_COOKIE };

@@ -95,7 +95,10 @@ impl Dispatcher {
             if !taken_up {
                 match self.take_up().await {
                     Ok(()) => taken_up = true,
-                    Err(error) => tracing::error!(error = format!("{error:#}"), "running images cannot be taken up again; trying later"),
+                    Err(error) => tracing::error!(
+                        error = format!("{error:#}"),
+                        "running images cannot be taken up again; trying later"
+                    ),
                 }
             }
             if taken_up && let Err(error) = self.round().await {
@@ -166,12 +169,17 @@ impl Dispatcher {
 
     /// The free service with the shortest queue that may draw this image.
     async fn choose(&self, row: &OpenRow, services: &[ActiveService]) -> Choice {
-        let wanted: Vec<_> = services.iter().filter(|service| row.service_id.is_none_or(|id| id == service.id)).collect();
+        let wanted: Vec<_> =
+            services.iter().filter(|service| row.service_id.is_none_or(|id| id == service.id)).collect();
         if wanted.is_empty() {
-            return Choice::Waits("waits for the service it was asked of, which is not active; activate it, or ask for any service".into());
+            return Choice::Waits(
+                "waits for the service it was asked of, which is not active; activate it, or ask for any service"
+                    .into(),
+            );
         }
         let unfit = self.unfit.get(&row.id);
-        let fit: Vec<_> = wanted.into_iter().filter(|service| !unfit.is_some_and(|unfit| unfit.contains(&service.id))).collect();
+        let fit: Vec<_> =
+            wanted.into_iter().filter(|service| !unfit.is_some_and(|unfit| unfit.contains(&service.id))).collect();
         if fit.is_empty() {
             return Choice::Never("no active service can draw it".into());
         }
@@ -201,7 +209,8 @@ impl Dispatcher {
 
     async fn give_to_sketch(&mut self, row: OpenRow, draft: &ImageDraft) -> Result<(), Error> {
         if draft.workflow.is_some() || draft.source.is_some() {
-            let reason = "waits for a ComfyUI service: the built-in sketch draws from a prompt only. Add one under Services";
+            let reason =
+                "waits for a ComfyUI service: the built-in sketch draws from a prompt only. Add one under Services";
             return self.explain(row.id, reason).await;
         }
         if self.busy.contains(&None) || !self.claim(row.id, "sketch", None, None).await? {
@@ -231,7 +240,12 @@ impl Dispatcher {
     }
 
     /// Spawns the task that draws a claimed image.
-    fn start(&mut self, row: OpenRow, service: Option<(ActiveService, Comfy, String)>, resume: bool) -> Result<(), Error> {
+    fn start(
+        &mut self,
+        row: OpenRow,
+        service: Option<(ActiveService, Comfy, String)>,
+        resume: bool,
+    ) -> Result<(), Error> {
         let draft: ImageDraft = serde_json::from_str(&row.draft).map_err(anyhow::Error::from)?;
         let runner = service.as_ref().map(|(service, ..)| service.id);
         let price = service.as_ref().map(|(service, ..)| service.price_per_hour);
@@ -346,7 +360,9 @@ async fn settle_for_sure(inner: &Arc<Inner>, id: ImageId, ending: &Ending, price
     loop {
         match settle(inner, id, ending, price).await {
             Ok(requeued) => return requeued,
-            Err(error) => tracing::error!(image.id = %id, error = format!("{error:#}"), "a result cannot be recorded; trying again"),
+            Err(error) => {
+                tracing::error!(image.id = %id, error = format!("{error:#}"), "a result cannot be recorded; trying again")
+            }
         }
         tokio::select! {
             () = inner.stop.cancelled() => return false,
@@ -365,11 +381,15 @@ async fn settle(inner: &Arc<Inner>, id: ImageId, ending: &Ending, price: Option<
         Ending::Done { warning, .. } => (ImageStatus::Done, "done", warning.clone()),
         Ending::Failed(reason) => (ImageStatus::Failed, "failed", Some(reason.clone())),
         Ending::Cancelled => (ImageStatus::Cancelled, "cancelled", None),
-        Ending::Again(reason) | Ending::Unreachable(reason) if tired => {
-            (ImageStatus::Failed, "failed", Some(format!("{reason} Given up after {attempts} attempts; retry when the service is well.")))
-        }
+        Ending::Again(reason) | Ending::Unreachable(reason) if tired => (
+            ImageStatus::Failed,
+            "failed",
+            Some(format!("{reason} Given up after {attempts} attempts; retry when the service is well.")),
+        ),
         // Unfit is no attempt worth counting out: each service is asked once, then the dispatcher gives up by itself.
-        Ending::Again(reason) | Ending::Unreachable(reason) | Ending::Unfit(reason) => (ImageStatus::Queued, "requeued", Some(reason.clone())),
+        Ending::Again(reason) | Ending::Unreachable(reason) | Ending::Unfit(reason) => {
+            (ImageStatus::Queued, "requeued", Some(reason.clone()))
+        }
     };
     let (drawn_ms, pictures) = match ending {
         Ending::Done { drawn_ms, pictures, .. } => (Some(*drawn_ms), pictures.as_slice()),

@@ -83,14 +83,21 @@ pub(super) async fn comfy(inner: &Arc<Inner>, work: Assignment, comfy: &Comfy, c
     }
 }
 
-async fn try_comfy(inner: &Arc<Inner>, work: Assignment, comfy: &Comfy, cancel: &CancellationToken) -> Result<Ending, Ending> {
+async fn try_comfy(
+    inner: &Arc<Inner>,
+    work: Assignment,
+    comfy: &Comfy,
+    cancel: &CancellationToken,
+) -> Result<Ending, Ending> {
     let Assignment { id, draft, service, prompt_id, resume } = work;
     let graph = if resume { Value::Null } else { prepare(inner, (id, &draft), &prompt_id, service, comfy).await? };
     let watch = Stopwatch::start();
     let report = |report| match report {
         Report::Accepted { .. } => inner.live.update(id, |progress| progress.phase = "waiting".into()),
         Report::Phase(phase) => inner.live.update(id, |progress| progress.phase = phase),
-        Report::Steps { step, steps } => inner.live.update(id, |progress| (progress.step, progress.steps) = (step, steps)),
+        Report::Steps { step, steps } => {
+            inner.live.update(id, |progress| (progress.step, progress.steps) = (step, steps))
+        }
         Report::Preview { media_type, bytes } => inner.live.set_preview(id, media_type, bytes),
     };
     let drawn = comfy.draw(Job { prompt_id, graph, resume, pictures: true }, &report, cancel).await?;
@@ -113,7 +120,8 @@ async fn prepare(
         None => None,
         Some(source) => {
             let bytes = tokio::fs::read(inner.files.path(&source.sha256)).await;
-            let bytes = bytes.map_err(|_| Ending::Failed("the source picture is no longer here; upload it again".into()))?;
+            let bytes =
+                bytes.map_err(|_| Ending::Failed("the source picture is no longer here; upload it again".into()))?;
             Some(comfy.upload(&source.sha256, Bytes::from(bytes)).await?)
         }
     };
@@ -121,7 +129,8 @@ async fn prepare(
         Some(workflow) => {
             let saved = store::workflow(inner.db.read(), workflow).await?;
             let saved = saved.ok_or_else(|| Ending::Failed("its workflow was deleted before it was drawn".into()))?;
-            let saved = serde_json::from_str(&saved.graph).map_err(|error| Ending::Failed(format!("the workflow is unreadable: {error}")))?;
+            let saved = serde_json::from_str(&saved.graph)
+                .map_err(|error| Ending::Failed(format!("the workflow is unreadable: {error}")))?;
             let mut graph = graph::fill(&saved, &rules::inputs(draft, seed)).map_err(Ending::Failed)?;
             graph::save_as(&mut graph, &prefix);
             graph
@@ -144,7 +153,10 @@ async fn prepare(
 async fn first_checkpoint(inner: &Arc<Inner>, service: ServiceId) -> Result<String, Ending> {
     match inner.services.catalog(&Caller::of_loop("images"), service).await {
         Ok(catalog) => catalog.checkpoints.into_iter().next().ok_or_else(|| {
-            Ending::Unfit("the service has no checkpoint; put one into its models/checkpoints folder, or use a saved workflow".into())
+            Ending::Unfit(
+                "the service has no checkpoint; put one into its models/checkpoints folder, or use a saved workflow"
+                    .into(),
+            )
         }),
         Err(error) => Err(Ending::Unreachable(Failure::from(error).message)),
     }
@@ -168,7 +180,12 @@ pub(super) async fn sketch(inner: &Arc<Inner>, id: ImageId, draft: ImageDraft, c
     }
 }
 
-async fn try_sketch(inner: &Arc<Inner>, id: ImageId, draft: ImageDraft, cancel: &CancellationToken) -> Result<Ending, Error> {
+async fn try_sketch(
+    inner: &Arc<Inner>,
+    id: ImageId,
+    draft: ImageDraft,
+    cancel: &CancellationToken,
+) -> Result<Ending, Error> {
     let (watch, seed, count) = (Stopwatch::start(), draft.seed.unwrap_or(Seed(0)), draft.count);
     let mut files = Vec::new();
     for n in 0..count {

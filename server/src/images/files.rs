@@ -42,14 +42,19 @@ pub(super) struct Decoded {
 pub(super) fn decode(bytes: Bytes) -> Result<Decoded, Failure> {
     let format = image::guess_format(&bytes).ok().filter(|format| media_type(*format).is_some());
     let Some(format) = format else {
-        let start: String = bytes.iter().take(16).map(|byte| char::from(*byte)).filter(char::is_ascii_graphic).collect();
-        return Err(Failure::invalid(format!("these {} bytes are not a PNG, JPEG or WebP picture (they begin with \"{start}\")", bytes.len())));
+        let start: String =
+            bytes.iter().take(16).map(|byte| char::from(*byte)).filter(char::is_ascii_graphic).collect();
+        return Err(Failure::invalid(format!(
+            "these {} bytes are not a PNG, JPEG or WebP picture (they begin with \"{start}\")",
+            bytes.len()
+        )));
     };
     let mut reader = ImageReader::with_format(Cursor::new(&bytes), format);
     let mut limits = Limits::default();
     (limits.max_alloc, limits.max_image_width, limits.max_image_height) = (Some(DECODED), Some(16_384), Some(16_384));
     reader.limits(limits);
-    let pixels = reader.decode().map_err(|cause| Failure::invalid(format!("the picture is broken or too large: {cause}")))?;
+    let pixels =
+        reader.decode().map_err(|cause| Failure::invalid(format!("the picture is broken or too large: {cause}")))?;
     Ok(Decoded { bytes, format, pixels })
 }
 

@@ -6,7 +6,8 @@
 
 mod model;
 pub use model::{
-    AgentImages, ImageDraft, ImageFilter, ImageStats, ImageStatus, ImageView, Lora, Picture, Progress, Seed, Source, WorkflowView,
+    AgentImages, ImageDraft, ImageFilter, ImageStats, ImageStatus, ImageView, Lora, Picture, Progress, Seed, Source,
+    WorkflowView,
 };
 
 #[cfg(feature = "ssr")]

@@ -24,10 +24,12 @@ impl fmt::Display for Seed {
 impl FromStr for Seed {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        text.trim()
-            .parse()
-            .map(Self)
-            .map_err(|_| format!("\"{}\" is not a seed; use a whole number from 0 to 18446744073709551615", text.chars().take(40).collect::<String>()))
+        text.trim().parse().map(Self).map_err(|_| {
+            format!(
+                "\"{}\" is not a seed; use a whole number from 0 to 18446744073709551615",
+                text.chars().take(40).collect::<String>()
+            )
+        })
     }
 }
 
@@ -48,7 +50,9 @@ impl<'de> Deserialize<'de> for Seed {
         match Either::deserialize(input) {
             Ok(Either::Number(number)) => Ok(Self(number)),
             Ok(Either::Text(text)) => text.parse().map_err(serde::de::Error::custom),
-            Err(_) => Err(serde::de::Error::custom("a seed is a whole number from 0 to 18446744073709551615, as a number or a string")),
+            Err(_) => Err(serde::de::Error::custom(
+                "a seed is a whole number from 0 to 18446744073709551615, as a number or a string",
+            )),
         }
     }
 }

@@ -84,7 +84,17 @@ impl Images {
         stop: CancellationToken,
     ) -> Result<Self, Error> {
         let files = Files::open(data)?;
-        let inner = Arc::new(Inner { db, events, clock, services, files, live: Live::new(), nudge: Notify::new(), tasks, stop });
+        let inner = Arc::new(Inner {
+            db,
+            events,
+            clock,
+            services,
+            files,
+            live: Live::new(),
+            nudge: Notify::new(),
+            tasks,
+            stop,
+        });
         inner.tasks.spawn(Dispatcher::new(inner.clone()).run());
         Ok(Self(inner))
     }
@@ -118,10 +128,15 @@ impl Images {
         let asked_by = who.actor.to_string();
         let mut tx = self.0.db.write().await?;
         if store::queued_count(&mut tx).await? >= rules::QUEUE {
-            let message = format!("{} images wait already; let some finish or cancel some, then ask again", rules::QUEUE);
+            let message =
+                format!("{} images wait already; let some finish or cancel some, then ask again", rules::QUEUE);
             return Err(Failure::new(FailureKind::TooMany, message).into());
         }
-        store::insert(&mut tx, &NewImage { id, draft: &draft, seed, asked_by: &asked_by, agent: who.agent(), parent, now }).await?;
+        store::insert(
+            &mut tx,
+            &NewImage { id, draft: &draft, seed, asked_by: &asked_by, agent: who.agent(), parent, now },
+        )
+        .await?;
         let title = title(&draft);
         self.0.events.commit(tx, &who.actor, NewEvent::new(Topic::Images, "queued", id, title)).await?;
         self.0.nudge.notify_one();
@@ -131,14 +146,27 @@ impl Images {
     /// A workflow must exist and get a value for each of its own inputs, before the image is accepted.
     async fn check_workflow(&self, draft: &ImageDraft) -> Result<(), Error> {
         let Some(id) = draft.workflow else { return Ok(()) };
-        let workflow = store::workflow(self.0.db.read(), id).await?.ok_or_else(|| Failure::not_found("this workflow"))?;
-        let missing: Vec<_> = workflow.inputs.iter().filter(|name| !draft.inputs.contains_key(*name)).map(String::as_str).collect();
+        let workflow =
+            store::workflow(self.0.db.read(), id).await?.ok_or_else(|| Failure::not_found("this workflow"))?;
+        let missing: Vec<_> =
+            workflow.inputs.iter().filter(|name| !draft.inputs.contains_key(*name)).map(String::as_str).collect();
         if !missing.is_empty() {
-            return Err(Failure::invalid(format!("the workflow \"{}\" needs a value for: {}", workflow.name, missing.join(", "))).into());
+            return Err(Failure::invalid(format!(
+                "the workflow \"{}\" needs a value for: {}",
+                workflow.name,
+                missing.join(", ")
+            ))
+            .into());
         }
-        let unknown: Vec<_> = draft.inputs.keys().filter(|name| !workflow.inputs.contains(name)).map(String::as_str).collect();
+        let unknown: Vec<_> =
+            draft.inputs.keys().filter(|name| !workflow.inputs.contains(name)).map(String::as_str).collect();
         if !unknown.is_empty() {
-            return Err(Failure::invalid(format!("the workflow \"{}\" has no input named: {}", workflow.name, unknown.join(", "))).into());
+            return Err(Failure::invalid(format!(
+                "the workflow \"{}\" has no input named: {}",
+                workflow.name,
+                unknown.join(", ")
+            ))
+            .into());
         }
         Ok(())
     }
@@ -148,7 +176,10 @@ impl Images {
         let view = self.own(who, id).await?;
         let mut tx = self.0.db.write().await?;
         if !store::retry(&mut tx, id).await? {
-            return Err(conflict(format!("this image is {}; only a failed or cancelled one can be retried", view.status.word())));
+            return Err(conflict(format!(
+                "this image is {}; only a failed or cancelled one can be retried",
+                view.status.word()
+            )));
         }
         self.0.events.commit(tx, &who.actor, NewEvent::new(Topic::Images, "queued", id, title(&view.draft))).await?;
         self.0.nudge.notify_one();
@@ -246,7 +277,9 @@ impl Images {
     pub async fn upload(&self, who: &Caller, bytes: Bytes) -> Result<Upload, Error> {
         who.must(Right::Draw)?;
         if bytes.len() > UPLOAD_BYTES {
-            return Err(Failure::invalid(format!("the picture is {} MiB; use at most 32 MiB", bytes.len() >> 20)).into());
+            return Err(
+                Failure::invalid(format!("the picture is {} MiB; use at most 32 MiB", bytes.len() >> 20)).into()
+            );
         }
         let files = self.0.files.clone();
         blocking(move || {
@@ -282,16 +315,22 @@ impl Images {
             return Err(Failure::invalid("the name must be 1 to 60 characters without spaces around it").into());
         }
         if graph.len() > WORKFLOW_BYTES {
-            return Err(Failure::invalid(format!("the workflow is {} KiB; use at most 1024 KiB", graph.len() >> 10)).into());
+            return Err(
+                Failure::invalid(format!("the workflow is {} KiB; use at most 1024 KiB", graph.len() >> 10)).into()
+            );
         }
-        let parsed = serde_json::from_str(graph).map_err(|error| Failure::invalid(format!("the workflow is not JSON: {error}")))?;
+        let parsed = serde_json::from_str(graph)
+            .map_err(|error| Failure::invalid(format!("the workflow is not JSON: {error}")))?;
         let mut inputs = graph::inputs(&parsed).map_err(Failure::invalid)?;
         inputs.retain(|name| !rules::DRAFT_INPUTS.contains(&name.as_str()));
         let now = self.0.clock.now();
-        let workflow = WorkflowView { id: WorkflowId::new(now), name: name.into(), graph: graph.into(), inputs, created_at: now };
+        let workflow =
+            WorkflowView { id: WorkflowId::new(now), name: name.into(), graph: graph.into(), inputs, created_at: now };
         let mut tx = self.0.db.write().await?;
         if !store::insert_workflow(&mut tx, &workflow).await? {
-            return Err(conflict(format!("there is already a workflow named \"{name}\"; choose another name or delete that one")));
+            return Err(conflict(format!(
+                "there is already a workflow named \"{name}\"; choose another name or delete that one"
+            )));
         }
         self.0.events.commit(tx, &who.actor, NewEvent::new(Topic::Images, "saved", workflow.id, name)).await?;
         Ok(workflow)

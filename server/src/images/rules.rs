@@ -15,8 +15,19 @@ pub(super) const ATTEMPTS: u32 = 3;
 pub(super) const QUEUE: i64 = 1_000;
 
 /// Named inputs of a saved workflow that the draft's own fields fill.
-pub(super) const DRAFT_INPUTS: [&str; 11] =
-    ["prompt", "negative_prompt", "width", "height", "steps", "cfg_scale", "seed", "count", "model", "sampler", "scheduler"];
+pub(super) const DRAFT_INPUTS: [&str; 11] = [
+    "prompt",
+    "negative_prompt",
+    "width",
+    "height",
+    "steps",
+    "cfg_scale",
+    "seed",
+    "count",
+    "model",
+    "sampler",
+    "scheduler",
+];
 
 /// The values of [`DRAFT_INPUTS`] and of the workflow's own inputs. A model that was not named stays out, so that a graph
 /// which needs one says so.
@@ -72,7 +83,9 @@ pub(super) fn check(draft: &ImageDraft) -> Result<(), Failure> {
         }
     }
     if draft.workflow.is_none() && !draft.inputs.is_empty() {
-        return Err(Failure::invalid("inputs belong to a saved workflow; name the workflow too, or leave the inputs out"));
+        return Err(Failure::invalid(
+            "inputs belong to a saved workflow; name the workflow too, or leave the inputs out",
+        ));
     }
     let inputs: usize = draft.inputs.iter().map(|(name, value)| name.len() + value.to_string().len()).sum();
     if inputs > PROMPT_BYTES {

@@ -62,7 +62,8 @@ impl Sketch {
         let colour = palette(self.noise.next(), 0.25 + 0.6 * self.noise.next(), 0.55 + 0.4 * self.noise.next());
         let (x0, y0) = (self.noise.next() * columns, self.noise.next() * rows);
         // Later layers are smaller: from fields to forms.
-        let reach = columns.max(rows) * (0.12 + 0.5 * self.noise.next()) * (1.25 - 0.9 * self.step as f32 / self.steps as f32);
+        let reach =
+            columns.max(rows) * (0.12 + 0.5 * self.noise.next()) * (1.25 - 0.9 * self.step as f32 / self.steps as f32);
         let (turn, stretch) = (self.noise.next() * std::f32::consts::PI, 0.35 + 0.65 * self.noise.next());
         let (sin, cos) = turn.sin_cos();
         let hard = self.noise.next() > 0.6;
@@ -71,7 +72,11 @@ impl Sketch {
                 let (dx, dy) = (column as f32 - x0, row as f32 - y0);
                 let (across, along) = ((dx * cos + dy * sin) / stretch, dy * cos - dx * sin);
                 let distance = (across * across + along * along).sqrt() / reach;
-                let weight = if hard { ((1.0 - distance) * 12.0).clamp(0.0, 1.0) * 0.8 } else { (-2.5 * distance * distance).exp() * 0.85 };
+                let weight = if hard {
+                    ((1.0 - distance) * 12.0).clamp(0.0, 1.0) * 0.8
+                } else {
+                    (-2.5 * distance * distance).exp() * 0.85
+                };
                 let cell = &mut self.fields[(row * self.grid.0 + column) as usize];
                 for (channel, value) in cell.iter_mut().zip(colour) {
                     *channel += (value - *channel) * weight;
@@ -83,7 +88,10 @@ impl Sketch {
 
     /// The picture as it is now, small, as JPEG.
     pub(super) fn preview(&self) -> anyhow::Result<Bytes> {
-        let pixels = self.pixels(PREVIEW * self.width / self.width.max(self.height), PREVIEW * self.height / self.width.max(self.height));
+        let pixels = self.pixels(
+            PREVIEW * self.width / self.width.max(self.height),
+            PREVIEW * self.height / self.width.max(self.height),
+        );
         encode(&pixels, ImageFormat::Jpeg)
     }
 
@@ -94,7 +102,9 @@ impl Sketch {
 
     fn pixels(&self, width: u32, height: u32) -> DynamicImage {
         let byte = |value: f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
-        let small = RgbImage::from_fn(self.grid.0, self.grid.1, |x, y| image::Rgb(self.fields[(y * self.grid.0 + x) as usize].map(byte)));
+        let small = RgbImage::from_fn(self.grid.0, self.grid.1, |x, y| {
+            image::Rgb(self.fields[(y * self.grid.0 + x) as usize].map(byte))
+        });
         DynamicImage::ImageRgb8(small).resize_exact(width.max(1), height.max(1), image::imageops::FilterType::Triangle)
     }
 }

@@ -2,7 +2,9 @@
 
 use sqlx::SqlitePool;
 
-use super::{AgentImages, ImageDraft, ImageFilter, ImageStats, ImageStatus, ImageView, Picture, Seed, WorkflowView, rules};
+use super::{
+    AgentImages, ImageDraft, ImageFilter, ImageStats, ImageStatus, ImageView, Picture, Seed, WorkflowView, rules,
+};
 use crate::{
     clock::{DAY, HOUR, Timestamp},
     db::WriteTx,
@@ -34,7 +36,8 @@ impl Row {
         Ok(ImageView {
             id: self.id,
             status: self.status,
-            draft: serde_json::from_str(&self.draft).map_err(|e| anyhow::anyhow!("image {}: its draft is unreadable: {e}", self.id))?,
+            draft: serde_json::from_str(&self.draft)
+                .map_err(|e| anyhow::anyhow!("image {}: its draft is unreadable: {e}", self.id))?,
             renderer: self.renderer,
             asked_by: self.asked_by,
             agent: self.agent,
@@ -193,12 +196,16 @@ async fn pictures(db: &SqlitePool, id: ImageId) -> Result<Vec<Picture>, Error> {
 /// Images that wait before this one.
 pub(super) async fn place(db: &SqlitePool, id: ImageId) -> Result<u32, Error> {
     let before =
-        sqlx::query_scalar!(r#"select count(*) as "n!: u32" from images where status = 'queued' and id < ?"#, id).fetch_one(db).await?;
+        sqlx::query_scalar!(r#"select count(*) as "n!: u32" from images where status = 'queued' and id < ?"#, id)
+            .fetch_one(db)
+            .await?;
     Ok(before)
 }
 
 pub(super) async fn queued_count(tx: &mut WriteTx) -> Result<i64, Error> {
-    Ok(sqlx::query_scalar!(r#"select count(*) as "n!: i64" from images where status = 'queued'"#).fetch_one(&mut **tx).await?)
+    Ok(sqlx::query_scalar!(r#"select count(*) as "n!: i64" from images where status = 'queued'"#)
+        .fetch_one(&mut **tx)
+        .await?)
 }
 
 /// Rows of one status, oldest first.
@@ -241,7 +248,9 @@ pub(super) async fn claim(
 
 /// Keeps the graph as it is sent, with the picture.
 pub(super) async fn set_graph(tx: &mut WriteTx, id: ImageId, graph: &str) -> Result<(), Error> {
-    sqlx::query!("update images set graph = ? where id = ? and status = 'running'", graph, id).execute(&mut **tx).await?;
+    sqlx::query!("update images set graph = ? where id = ? and status = 'running'", graph, id)
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 
@@ -252,7 +261,10 @@ pub(super) async fn graph(db: &SqlitePool, id: ImageId) -> Result<Option<String>
 
 /// How often an image was given to a renderer; 0 if there is no such image.
 pub(super) async fn attempts(tx: &mut WriteTx, id: ImageId) -> Result<i64, Error> {
-    Ok(sqlx::query_scalar!("select attempts from images where id = ?", id).fetch_optional(&mut **tx).await?.unwrap_or(0))
+    Ok(sqlx::query_scalar!("select attempts from images where id = ?", id)
+        .fetch_optional(&mut **tx)
+        .await?
+        .unwrap_or(0))
 }
 
 /// Ends a running image, or puts it back. Only a running row is touched, and that row only once: this is what keeps one
@@ -334,14 +346,21 @@ pub(super) async fn retry(tx: &mut WriteTx, id: ImageId) -> Result<bool, Error> 
 }
 
 pub(super) async fn set_reason(tx: &mut WriteTx, id: ImageId, reason: &str) -> Result<bool, Error> {
-    let changed =
-        sqlx::query!("update images set reason = ?2 where id = ?1 and status = 'queued' and reason is not ?2", id, reason).execute(&mut **tx).await?;
+    let changed = sqlx::query!(
+        "update images set reason = ?2 where id = ?1 and status = 'queued' and reason is not ?2",
+        id,
+        reason
+    )
+    .execute(&mut **tx)
+    .await?;
     Ok(changed.rows_affected() == 1)
 }
 
 /// Deletes an ended image. `false`: it has not ended.
 pub(super) async fn delete(tx: &mut WriteTx, id: ImageId) -> Result<bool, Error> {
-    let deleted = sqlx::query!("delete from images where id = ? and status in ('done', 'failed', 'cancelled')", id).execute(&mut **tx).await?;
+    let deleted = sqlx::query!("delete from images where id = ? and status in ('done', 'failed', 'cancelled')", id)
+        .execute(&mut **tx)
+        .await?;
     Ok(deleted.rows_affected() == 1)
 }
 
@@ -377,9 +396,11 @@ pub(super) async fn stats(db: &SqlitePool, now: Timestamp) -> Result<ImageStats,
     )
     .fetch_one(db)
     .await?;
-    let times = sqlx::query_scalar!(r#"select drawn_ms as "ms: i64" from images where status = 'done' order by finished_at desc limit 200"#)
-        .fetch_all(db)
-        .await?;
+    let times = sqlx::query_scalar!(
+        r#"select drawn_ms as "ms: i64" from images where status = 'done' order by finished_at desc limit 200"#
+    )
+    .fetch_all(db)
+    .await?;
     let by_agent = sqlx::query_as!(
         AgentImages,
         r#"select agent as "agent!: String", images as "images!: i64", last_at as "last_at!: Timestamp"

@@ -63,11 +63,18 @@ async fn an_image_is_drawn_stored_and_attributed() {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = hub(dir.path()).await;
     let agent = caller("c", Role::Agent);
-    let asked = hub.images.draw(&agent, ImageDraft { task: Some("T-1".into()), count: 2, ..small("a fox 🦊") }).await.expect("accepted");
+    let asked = hub
+        .images
+        .draw(&agent, ImageDraft { task: Some("T-1".into()), count: 2, ..small("a fox 🦊") })
+        .await
+        .expect("accepted");
     assert!(asked.draft.seed.is_some(), "the seed is drawn when the image is accepted");
 
     let view = wait(&hub, asked.id, done).await;
-    assert_eq!((view.agent.as_deref(), view.asked_by.as_str(), view.renderer.as_deref()), (Some("c"), "agent:c", Some("sketch")));
+    assert_eq!(
+        (view.agent.as_deref(), view.asked_by.as_str(), view.renderer.as_deref()),
+        (Some("c"), "agent:c", Some("sketch"))
+    );
     assert_eq!((view.pictures.len(), view.cost, view.attempts), (2, None, 1));
     assert_ne!(view.pictures[0].sha256, view.pictures[1].sha256);
     assert_eq!((view.pictures[0].width, view.pictures[0].height), (64, 64));
@@ -78,7 +85,8 @@ async fn an_image_is_drawn_stored_and_attributed() {
     let stats = hub.images.stats(&agent).await.expect("stats");
     assert_eq!((stats.done, stats.done_hour, stats.done_week, stats.queued, stats.running), (1, 1, 1, 0, 0));
     assert_eq!((stats.by_agent[0].agent.as_str(), stats.by_agent[0].images), ("c", 1));
-    let kinds: Vec<_> = hub.events.recent(None, 10).await.expect("events").into_iter().map(|event| event.kind).collect();
+    let kinds: Vec<_> =
+        hub.events.recent(None, 10).await.expect("events").into_iter().map(|event| event.kind).collect();
     assert_eq!(kinds, ["done", "started", "queued"]);
     hub.close().await;
 }
@@ -88,7 +96,8 @@ async fn again_keeps_the_seed_and_gives_the_same_file_and_vary_does_not() {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = hub(dir.path()).await;
     let who = caller("ci", Role::Operator);
-    let first = hub.images.draw(&who, ImageDraft { seed: Some(Seed(u64::MAX)), ..small("a harbour") }).await.expect("accepted");
+    let first =
+        hub.images.draw(&who, ImageDraft { seed: Some(Seed(u64::MAX)), ..small("a harbour") }).await.expect("accepted");
     let first = wait(&hub, first.id, done).await;
     let again = hub.images.again(&who, first.id, false).await.expect("accepted");
     let again = wait(&hub, again.id, done).await;
@@ -127,7 +136,8 @@ async fn queued_and_running_images_can_be_cancelled_and_then_retried() {
     wait(&hub, first.id, |view| view.status == ImageStatus::Cancelled).await;
     wait(&hub, third.id, done).await;
 
-    let refused = hub.images.cancel(&who, second.id).await.map_err(crate::error::Failure::from).expect_err("already cancelled");
+    let refused =
+        hub.images.cancel(&who, second.id).await.map_err(crate::error::Failure::from).expect_err("already cancelled");
     assert_eq!(refused.kind, FailureKind::Conflict);
     hub.images.retry(&who, second.id).await.expect("queued again");
     let view = wait(&hub, second.id, done).await;
@@ -179,7 +189,12 @@ async fn lists_are_filtered_and_paged() {
     let (a, b) = (caller("a", Role::Agent), caller("b", Role::Agent));
     let mut ids = Vec::new();
     for (who, prompt) in [(&a, "red 100% fox"), (&b, "blue fox"), (&a, "green_owl")] {
-        let id = hub.images.draw(who, ImageDraft { seed: Some(Seed(ids.len() as u64 + 40)), ..small(prompt) }).await.expect("accepted").id;
+        let id = hub
+            .images
+            .draw(who, ImageDraft { seed: Some(Seed(ids.len() as u64 + 40)), ..small(prompt) })
+            .await
+            .expect("accepted")
+            .id;
         wait(&hub, id, done).await;
         ids.push(id);
     }
@@ -199,7 +214,8 @@ async fn lists_are_filtered_and_paged() {
         (ImageFilter { until: Some(hub.clock.now().plus(-60_000)), ..ImageFilter::default() }, vec![]),
     ];
     for (filter, expected) in cases {
-        let found: Vec<_> = hub.images.list(&a, filter.clone()).await.expect("a list").into_iter().map(|view| view.id).collect();
+        let found: Vec<_> =
+            hub.images.list(&a, filter.clone()).await.expect("a list").into_iter().map(|view| view.id).collect();
         assert_eq!(found, expected.iter().map(|n: &usize| ids[*n]).collect::<Vec<_>>(), "{filter:?}");
     }
     hub.close().await;
@@ -214,7 +230,8 @@ async fn sources_and_workflows_are_checked_before_an_image_is_accepted() {
 
     let missing = ImageDraft { source: Some(Source { sha256: "a".repeat(64), denoise: 0.5 }), ..small("from nothing") };
     assert!(hub.images.draw(&who, missing).await.map_err(message).expect_err("refused").contains("upload it first"));
-    let wrong = hub.images.upload(&who, Bytes::from_static(b"not a picture")).await.map_err(message).expect_err("refused");
+    let wrong =
+        hub.images.upload(&who, Bytes::from_static(b"not a picture")).await.map_err(message).expect_err("refused");
     assert!(wrong.contains("not a PNG"), "{wrong}");
 
     let graph = r#"{"1": {"class_type": "Thing", "inputs": {"seed": "{{seed}}", "text": "{{mood}}"}}}"#;
@@ -228,7 +245,14 @@ async fn sources_and_workflows_are_checked_before_an_image_is_accepted() {
     }
 
     let needs = ImageDraft { workflow: Some(workflow.id), ..small("calm") };
-    assert!(hub.images.draw(&who, needs.clone()).await.map_err(message).expect_err("refused").contains("needs a value for: mood"));
+    assert!(
+        hub.images
+            .draw(&who, needs.clone())
+            .await
+            .map_err(message)
+            .expect_err("refused")
+            .contains("needs a value for: mood")
+    );
     let mut given = needs;
     given.inputs.insert("mood".into(), "calm".into());
     let image = hub.images.draw(&who, given).await.expect("accepted");

@@ -12,7 +12,13 @@ const CLASS_LIMIT: usize = 16 << 20;
 
 /// Asks everything the hub will need: is it ComfyUI, which version and devices, which checkpoints.
 pub(super) async fn test(endpoint: &Endpoint) -> TestReport {
-    let mut report = TestReport { steps: Vec::new(), response_ms: None, version: None, devices: Vec::new(), checkpoints: Vec::new() };
+    let mut report = TestReport {
+        steps: Vec::new(),
+        response_ms: None,
+        version: None,
+        devices: Vec::new(),
+        checkpoints: Vec::new(),
+    };
     let watch = Stopwatch::start();
     let asked = "Is a ComfyUI server there?";
     match stats(endpoint).await {
@@ -34,7 +40,11 @@ pub(super) async fn test(endpoint: &Endpoint) -> TestReport {
     match endpoint.socket("/ws", &[("clientId", "central-mcp-test")]).await {
         Ok(_) => report.step(asked, true, "yes, progress will be live".into()),
         Err(error) => {
-            report.step(asked, false, format!("{error} Progress and previews need it; let the proxy in front pass WebSockets."));
+            report.step(
+                asked,
+                false,
+                format!("{error} Progress and previews need it; let the proxy in front pass WebSockets."),
+            );
             return report;
         }
     }
@@ -42,10 +52,18 @@ pub(super) async fn test(endpoint: &Endpoint) -> TestReport {
     match choices(endpoint, "CheckpointLoaderSimple", "ckpt_name").await {
         Ok(names) if names.is_empty() => {
             // Not a failure: saved workflows may load their models in other ways.
-            report.step(asked, true, "none; put one into its models/checkpoints folder, or use saved workflows only".into());
+            report.step(
+                asked,
+                true,
+                "none; put one into its models/checkpoints folder, or use saved workflows only".into(),
+            );
         }
         Ok(names) => {
-            report.step(asked, true, format!("{}: {}", names.len(), names.iter().take(3).cloned().collect::<Vec<_>>().join(", ")));
+            report.step(
+                asked,
+                true,
+                format!("{}: {}", names.len(), names.iter().take(3).cloned().collect::<Vec<_>>().join(", ")),
+            );
             report.checkpoints = names;
         }
         Err(error) => report.step(asked, false, error.to_string()),

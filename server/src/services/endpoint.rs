@@ -154,7 +154,9 @@ impl Endpoint {
             ServiceAuth::None => request,
             ServiceAuth::Bearer { token } => request.bearer_auth(token),
             ServiceAuth::Basic { user, password } => request.basic_auth(user, Some(password)),
-            ServiceAuth::Headers { headers } => headers.iter().fold(request, |request, (name, value)| request.header(name, value)),
+            ServiceAuth::Headers { headers } => {
+                headers.iter().fold(request, |request, (name, value)| request.header(name, value))
+            }
         })
     }
 
@@ -191,7 +193,11 @@ impl Endpoint {
     }
 
     fn silent(&self) -> EndpointError {
-        EndpointError::Unreachable(format!("{} took longer than {} s to answer; is it overloaded?", self.host(), TOTAL.as_secs()))
+        EndpointError::Unreachable(format!(
+            "{} took longer than {} s to answer; is it overloaded?",
+            self.host(),
+            TOTAL.as_secs()
+        ))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> EndpointError {
@@ -208,16 +214,26 @@ impl Endpoint {
     fn unexpected(&self, status: u16, body: &str) -> EndpointError {
         let host = self.host();
         let reason = match status {
-            300..=399 => format!("{host} redirects elsewhere (status {status}); enter the final address, redirects are not followed"),
+            300..=399 => format!(
+                "{host} redirects elsewhere (status {status}); enter the final address, redirects are not followed"
+            ),
             401 => format!("{host} wants a credential (status 401); set the service's authentication"),
             403 if body.is_empty() => {
-                format!("{host} refuses this Host or Origin (status 403, empty); start ComfyUI with --listen or fix the proxy in front")
+                format!(
+                    "{host} refuses this Host or Origin (status 403, empty); start ComfyUI with --listen or fix the proxy in front"
+                )
             }
             403 => format!("{host} refuses the credential (status 403); check the service's authentication"),
             404 => format!("{host} has no such address (status 404); is it a ComfyUI server, and is the path right?"),
-            413 => format!("{host} says the request is too large (status 413); raise --max-upload-size or send a smaller picture"),
-            502..=504 | 520..=530 => format!("a proxy in front of {host} says it is not up (status {status}); it may still be starting"),
-            200..=299 => format!("{host} did not answer like ComfyUI (status {status}, not JSON); is something else at this address?"),
+            413 => format!(
+                "{host} says the request is too large (status 413); raise --max-upload-size or send a smaller picture"
+            ),
+            502..=504 | 520..=530 => {
+                format!("a proxy in front of {host} says it is not up (status {status}); it may still be starting")
+            }
+            200..=299 => format!(
+                "{host} did not answer like ComfyUI (status {status}, not JSON); is something else at this address?"
+            ),
             _ => format!("{host} answered with status {status}"),
         };
         EndpointError::Unexpected { status, reason }
@@ -235,14 +251,17 @@ fn root(error: &reqwest::Error) -> String {
 
 /// Reads a body of at most `limit` bytes, and stops at the first byte over it.
 async fn read(response: reqwest::Response, limit: usize) -> Result<Bytes, EndpointError> {
-    let too_large = || EndpointError::TooLarge(format!("the service's answer is over {} MiB; it was cut off", limit >> 20));
+    let too_large =
+        || EndpointError::TooLarge(format!("the service's answer is over {} MiB; it was cut off", limit >> 20));
     if response.content_length().is_some_and(|length| length > limit as u64) {
         return Err(too_large());
     }
     let mut body = BytesMut::new();
     let mut stream = response.bytes_stream();
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| EndpointError::Unreachable(format!("the service broke off its answer ({})", root(&error))))?;
+        let chunk = chunk.map_err(|error| {
+            EndpointError::Unreachable(format!("the service broke off its answer ({})", root(&error)))
+        })?;
         if body.len() + chunk.len() > limit {
             return Err(too_large());
         }

@@ -4,7 +4,9 @@
 //! redirect, and never reads an answer without a limit.
 
 mod model;
-pub use model::{Catalog, CheckView, Health, MicroUsd, ServiceAuth, ServiceDraft, ServiceKind, ServiceView, TestReport, TestStep};
+pub use model::{
+    Catalog, CheckView, Health, MicroUsd, ServiceAuth, ServiceDraft, ServiceKind, ServiceView, TestReport, TestStep,
+};
 
 #[cfg(feature = "ssr")]
 mod comfyui;

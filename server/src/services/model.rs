@@ -13,11 +13,18 @@ pub struct MicroUsd(pub i64);
 impl MicroUsd {
     /// Reads dollars such as `0.59` or `$2`, exactly; at most six decimals.
     pub fn parse_dollars(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{}\" is not a price; use dollars such as 0.59", text.chars().take(40).collect::<String>());
+        let wrong =
+            || format!("\"{}\" is not a price; use dollars such as 0.59", text.chars().take(40).collect::<String>());
         let digits = text.trim().trim_start_matches('$');
         let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
         let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        if digits.is_empty() || whole.len() > 6 || part.len() > 6 || !all_digits(whole) || !all_digits(part) || (whole.len() + part.len() == 0) {
+        if digits.is_empty()
+            || whole.len() > 6
+            || part.len() > 6
+            || !all_digits(whole)
+            || !all_digits(part)
+            || (whole.len() + part.len() == 0)
+        {
             return Err(wrong());
         }
         let micro = format!("{whole}{part:0<6}").parse().map_err(|_| wrong())?;

@@ -9,7 +9,8 @@ use reqwest::Client;
 use url::Url;
 
 use super::{
-    Catalog, CheckView, Endpoint, Health, MicroUsd, ServiceAuth, ServiceDraft, ServiceView, TestReport, comfyui, rules, store,
+    Catalog, CheckView, Endpoint, Health, MicroUsd, ServiceAuth, ServiceDraft, ServiceView, TestReport, comfyui, rules,
+    store,
 };
 use crate::{
     caller::{Caller, Right},
@@ -142,7 +143,12 @@ impl Services {
 
     /// Asks the service of `draft` for real, without storing anything. `existing`: the service being edited, whose stored
     /// credential is used where the draft has none.
-    pub async fn test(&self, who: &Caller, draft: ServiceDraft, existing: Option<ServiceId>) -> Result<TestReport, Error> {
+    pub async fn test(
+        &self,
+        who: &Caller,
+        draft: ServiceDraft,
+        existing: Option<ServiceId>,
+    ) -> Result<TestReport, Error> {
         who.must(Right::Operate)?;
         let url = rules::check(&draft)?;
         let auth = self.auth_for(&draft, &url, existing).await?;
@@ -162,12 +168,14 @@ impl Services {
     pub async fn catalog(&self, who: &Caller, id: ServiceId) -> Result<Catalog, Error> {
         who.must(Right::Look)?;
         let now = self.clock.now();
-        let known = self.catalogs().get(&id).filter(|(at, _)| now.since(*at) < CATALOG_AGE).map(|(_, catalog)| catalog.clone());
+        let known =
+            self.catalogs().get(&id).filter(|(at, _)| now.since(*at) < CATALOG_AGE).map(|(_, catalog)| catalog.clone());
         if let Some(catalog) = known {
             return Ok(catalog);
         }
         let (endpoint, _) = self.endpoint(id).await?;
-        let catalog = comfyui::catalog(&endpoint).await.map_err(|error| Failure::new(FailureKind::Outside, error.to_string()))?;
+        let catalog =
+            comfyui::catalog(&endpoint).await.map_err(|error| Failure::new(FailureKind::Outside, error.to_string()))?;
         self.catalogs().insert(id, (now, catalog.clone()));
         Ok(catalog)
     }
@@ -226,18 +234,27 @@ impl Services {
     }
 
     /// The credential a draft means: its own, or the stored one if the host stays the same.
-    async fn auth_for(&self, draft: &ServiceDraft, url: &Url, existing: Option<ServiceId>) -> Result<ServiceAuth, Error> {
+    async fn auth_for(
+        &self,
+        draft: &ServiceDraft,
+        url: &Url,
+        existing: Option<ServiceId>,
+    ) -> Result<ServiceAuth, Error> {
         match (&draft.auth, existing) {
             (Some(auth), _) => Ok(auth.clone()),
             (None, None) => Ok(ServiceAuth::None),
             (None, Some(id)) => {
-                let row = store::connection(self.db.read(), id).await?.ok_or_else(|| Failure::not_found("this service"))?;
+                let row =
+                    store::connection(self.db.read(), id).await?.ok_or_else(|| Failure::not_found("this service"))?;
                 let auth = self.unseal(id, row.auth.as_deref())?;
                 let same = Url::parse(&row.base_url).is_ok_and(|old| old.origin() == url.origin());
                 if same || auth == ServiceAuth::None {
                     return Ok(auth);
                 }
-                Err(Failure::invalid("the address leads to another host; enter the credential again, the stored one is not sent there").into())
+                Err(Failure::invalid(
+                    "the address leads to another host; enter the credential again, the stored one is not sent there",
+                )
+                .into())
             }
         }
     }
@@ -267,7 +284,11 @@ impl Services {
             None => name,
         };
         self.events
-            .commit(tx, &Caller::of_loop("infrastructure").actor, NewEvent::new(Topic::Services, check.health.word(), id, detail))
+            .commit(
+                tx,
+                &Caller::of_loop("infrastructure").actor,
+                NewEvent::new(Topic::Services, check.health.word(), id, detail),
+            )
             .await?;
         Ok(())
     }

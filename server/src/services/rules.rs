@@ -23,8 +23,12 @@ pub(super) fn check(draft: &ServiceDraft) -> Result<Url, Failure> {
     if let Some(auth) = &draft.auth {
         check_auth(auth)?;
     }
-    let url = Url::parse(draft.base_url.trim())
-        .map_err(|_| Failure::invalid(format!("\"{}\" is not an address; enter one such as http://127.0.0.1:8188", cut(&draft.base_url))))?;
+    let url = Url::parse(draft.base_url.trim()).map_err(|_| {
+        Failure::invalid(format!(
+            "\"{}\" is not an address; enter one such as http://127.0.0.1:8188",
+            cut(&draft.base_url)
+        ))
+    })?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(Failure::invalid("the address must begin with http:// or https://"));
     }
@@ -38,13 +42,18 @@ pub(super) fn check(draft: &ServiceDraft) -> Result<Url, Failure> {
 }
 
 fn check_auth(auth: &ServiceAuth) -> Result<(), Failure> {
-    let visible = |text: &str| !text.is_empty() && text.len() <= 4096 && text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    let visible =
+        |text: &str| !text.is_empty() && text.len() <= 4096 && text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
     match auth {
         ServiceAuth::None => Ok(()),
         ServiceAuth::Bearer { token } if visible(token) => Ok(()),
-        ServiceAuth::Bearer { .. } => Err(Failure::invalid("the bearer token must be 1 to 4096 printable ASCII characters")),
+        ServiceAuth::Bearer { .. } => {
+            Err(Failure::invalid("the bearer token must be 1 to 4096 printable ASCII characters"))
+        }
         ServiceAuth::Basic { user, password } if visible(user) && !user.contains(':') && visible(password) => Ok(()),
-        ServiceAuth::Basic { .. } => Err(Failure::invalid("user and password must be printable ASCII, and the user without \":\"")),
+        ServiceAuth::Basic { .. } => {
+            Err(Failure::invalid("user and password must be printable ASCII, and the user without \":\""))
+        }
         ServiceAuth::Headers { headers } => {
             if headers.is_empty() || headers.len() > 16 {
                 return Err(Failure::invalid("give 1 to 16 headers"));
@@ -52,11 +61,16 @@ fn check_auth(auth: &ServiceAuth) -> Result<(), Failure> {
             for (name, value) in headers {
                 let good = reqwest::header::HeaderName::try_from(name.as_str()).is_ok() && visible(value);
                 if !good {
-                    return Err(Failure::invalid(format!("\"{}\" is not a header name with a printable value", cut(name))));
+                    return Err(Failure::invalid(format!(
+                        "\"{}\" is not a header name with a printable value",
+                        cut(name)
+                    )));
                 }
                 let framing = ["host", "content-length", "transfer-encoding", "connection", "upgrade"];
                 if framing.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
-                    return Err(Failure::invalid(format!("the header {name} is the connection's own and cannot be set")));
+                    return Err(Failure::invalid(format!(
+                        "the header {name} is the connection's own and cannot be set"
+                    )));
                 }
             }
             Ok(())

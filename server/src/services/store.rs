@@ -124,9 +124,10 @@ pub(super) async fn active(db: &SqlitePool) -> Result<Vec<ConnectionRow>, Error>
 }
 
 pub(super) async fn name_taken(tx: &mut WriteTx, name: &str, except: ServiceId) -> Result<bool, Error> {
-    let others = sqlx::query_scalar!(r#"select count(*) as "n!: i64" from services where name = ? and id <> ?"#, name, except)
-        .fetch_one(&mut **tx)
-        .await?;
+    let others =
+        sqlx::query_scalar!(r#"select count(*) as "n!: i64" from services where name = ? and id <> ?"#, name, except)
+            .fetch_one(&mut **tx)
+            .await?;
     Ok(others > 0)
 }
 
@@ -183,7 +184,9 @@ pub(super) async fn update(
 }
 
 pub(super) async fn set_active(tx: &mut WriteTx, id: ServiceId, active: bool, now: Timestamp) -> Result<(), Error> {
-    sqlx::query!("update services set active = ?, updated_at = ? where id = ?", active, now, id).execute(&mut **tx).await?;
+    sqlx::query!("update services set active = ?, updated_at = ? where id = ?", active, now, id)
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 
@@ -220,7 +223,9 @@ pub(super) async fn insert_check(tx: &mut WriteTx, id: ServiceId, check: &CheckV
 
 pub(super) async fn set_described(tx: &mut WriteTx, id: ServiceId, report: &TestReport) -> Result<(), Error> {
     let devices = serde_json::to_string(&report.devices).map_err(anyhow::Error::from)?;
-    sqlx::query!("update services set version = ?, devices = ? where id = ?", report.version, devices, id).execute(&mut **tx).await?;
+    sqlx::query!("update services set version = ?, devices = ? where id = ?", report.version, devices, id)
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 

@@ -64,7 +64,10 @@ async fn a_catalog_reads_both_spellings_and_is_asked_for_once_a_minute() {
     let id = house.active(&fake).await.id;
     let catalog = house.services.catalog(&who, id).await.unwrap();
     assert_eq!(catalog.checkpoints, ["sd15.safetensors", "sdxl.safetensors"]);
-    assert_eq!((catalog.loras, catalog.samplers), (vec!["tiny.safetensors".into()], vec!["euler".into(), "ddim".into()]));
+    assert_eq!(
+        (catalog.loras, catalog.samplers),
+        (vec!["tiny.safetensors".into()], vec!["euler".into(), "ddim".into()])
+    );
     assert_eq!(catalog.schedulers, ["normal", "karras"]);
 
     let asked = fake.seen().len();

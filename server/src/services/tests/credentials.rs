@@ -22,7 +22,8 @@ async fn a_stored_credential_is_sent_to_its_service_and_shown_to_nobody() {
     let report = house.services.check(&who, id).await.unwrap();
     let list = house.services.list(&who).await.unwrap();
     let active = house.services.active().await.unwrap();
-    let shown = format!("{} {list:?} {report:?} {active:?} {:?}", serde_json::to_string(&list).unwrap(), house.log().await);
+    let shown =
+        format!("{} {list:?} {report:?} {active:?} {:?}", serde_json::to_string(&list).unwrap(), house.log().await);
     assert!(!shown.contains(SECRET), "{shown}");
     assert_eq!(list[0].auth, "bearer");
     for entry in std::fs::read_dir(house.folder.path()).unwrap() {

@@ -60,7 +60,8 @@ async fn each_wrong_field_of_a_draft_is_named_in_the_refusal() {
 
 #[test]
 fn dollars_are_read_exactly() {
-    let cases = [("0", 0), ("0.59", 590_000), ("$2", 2_000_000), (" 1.000001 ", 1_000_001), (".5", 500_000), ("3.", 3_000_000)];
+    let cases =
+        [("0", 0), ("0.59", 590_000), ("$2", 2_000_000), (" 1.000001 ", 1_000_001), (".5", 500_000), ("3.", 3_000_000)];
     for (text, micro) in cases {
         assert_eq!(MicroUsd::parse_dollars(text), Ok(MicroUsd(micro)), "{text}");
     }

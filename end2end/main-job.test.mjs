@@ -1,0 +1,85 @@
+// The main job: a person sets the hub up, types a prompt, watches it being drawn, and keeps the picture.
+
+import assert from 'node:assert/strict';
+import { scene, until } from './program.mjs';
+import { drawButton, fillForm, inGallery, live, open, painted, promptBox, setUp, signIn } from './screens.mjs';
+
+scene('from the set-up link to a picture, the same again, a cancelled one, and back in through the door', async ({ hub, page, watch }) => {
+    await setUp(page, hub);
+    await live(page);
+    await page.keyboard.press('g');
+    await page.keyboard.press('i');
+    await page.waitForURL('**/images');
+    await page.getByText(/not a model/i).first().waitFor();
+
+    // A short one, by the button: it appears without a reload.
+    await page.evaluate(() => { window.sameDocument = true; });
+    await fillForm(page, { prompt: 'a harbour at dusk', steps: 4, edge: 256 });
+    await drawButton(page).click();
+    const harbour = inGallery(page, 'a harbour at dusk');
+    await painted(harbour.locator('img').first());
+    assert.equal(await page.evaluate(() => window.sameDocument), true, 'the page was not reloaded');
+
+    // A longer one, by the keyboard: steps and previews are seen while it is drawn.
+    await fillForm(page, { prompt: 'two joined nodes, logo', steps: 100, edge: 512 });
+    await promptBox(page).press('Control+Enter');
+    await page.getByText(/step\s*\d+\s*of\s*100/i).first().waitFor();
+    const preview = page.locator('img[src*="/preview"]').first();
+    await painted(preview);
+    const first = await preview.getAttribute('src');
+    await until('the preview changes', async () => (await preview.count()) === 0 || (await preview.getAttribute('src').catch(() => null)) !== first);
+    const shown = await page.getByRole('progressbar').first().getAttribute('aria-valuenow').catch(() => null);
+    assert.ok(shown !== null, 'the progress is told to a screen reader too');
+    await painted(inGallery(page, 'two joined nodes, logo').locator('img').first());
+
+    // Its detail, and the same again.
+    await harbour.first().click();
+    await page.waitForURL(/\/images\/[0-9a-f-]{36}/);
+    const before = page.url();
+    const seed = await seedOf(page);
+    await painted(page.locator('main img[src^="/pictures/"]').first());
+    const pixels = await page.locator('main img[src^="/pictures/"]').first().getAttribute('src');
+    await page.getByRole('button', { name: /^again/i }).click();
+    await until('another image is made', async () => /\/images\/[0-9a-f-]{36}/.test(page.url()) && page.url() !== before);
+    await painted(page.locator('main img[src^="/pictures/"]').first());
+    assert.equal(await seedOf(page), seed, 'the seed is the same');
+    assert.equal(await page.locator('main img[src^="/pictures/"]').first().getAttribute('src'), pixels, 'and so are the pixels');
+
+    // A long one, cancelled while it is drawn.
+    await open(page, '/images');
+    await fillForm(page, { prompt: 'a very long one', steps: 150, count: 8, edge: 256 });
+    await drawButton(page).click();
+    await page.getByText(/step\s*\d+\s*of\s*150/i).first().waitFor();
+    await page.getByRole('button', { name: /^cancel/i }).first().click();
+    await page.getByText(/\bcancelled\b/i).first().waitFor();
+    await until('nothing is drawn any more', async () => (await page.getByText(/step\s*\d+\s*of\s*150/i).count()) === 0);
+
+    // Out, and in again; a wrong password is told, and lets nobody in.
+    await signOut(page);
+    await page.waitForURL('**/login**');
+    watch.expect(/^answer 401: POST \/login$/, /status of 401/);
+    await signIn(page, 'ada', 'not the password');
+    await page.getByText(/wrong|not right|do(es)? not match/i).first().waitFor();
+    assert.ok(page.url().includes('/login'));
+    await signIn(page);
+    await page.waitForURL('**/overview');
+});
+
+scene('the set-up link works once', async ({ hub, page, context, watch }) => {
+    await setUp(page, hub);
+    const stranger = await (await context()).newPage();
+    watch.expect(/^answer 4\d\d: GET \/setup$/, /status of 4\d\d/);
+    await stranger.goto(hub.setup);
+    assert.equal(await stranger.getByLabel(/password/i).count() > 0 && stranger.url().includes('/setup'), false, 'no second account');
+});
+
+async function seedOf(page) {
+    const text = await page.locator('main').innerText();
+    return text.match(/seed\s*(\d+)/i)?.[1] ?? assert.fail('the detail names the seed');
+}
+
+async function signOut(page) {
+    await page.goto('/settings');
+    await live(page);
+    await page.getByRole('button', { name: /sign out/i }).first().click();
+}

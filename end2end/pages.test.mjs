@@ -1,0 +1,180 @@
+// Every screen, at two sizes in two themes: accessible, without sideways scroll, without a complaint; a picture of each is kept.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { startComfyui } from './comfyui.mjs';
+import { axe, PASSWORD, scene, SCREENS, SIZES } from './program.mjs';
+import { drawButton, fillForm, inGallery, live, open, setUp, signIn } from './screens.mjs';
+
+const THEMES = ['dark', 'light'];
+
+/** Looks at the open page in all sizes and themes; returns what is wrong. */
+async function look(page, name) {
+    const wrong = [];
+    for (const [size, viewport] of Object.entries(SIZES)) {
+        await page.setViewportSize(viewport);
+        for (const theme of THEMES) {
+            await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+            await page.waitForTimeout(200);
+            const where = `${name}-${theme}-${size}`;
+            await page.screenshot({ path: join(SCREENS, `${where}.png`) });
+            const scroll = await page.evaluate(() => {
+                const root = document.documentElement;
+                const wide = root.scrollWidth > root.clientWidth;
+                const who = wide && [...document.querySelectorAll('body *')].find(node => node.getBoundingClientRect().right > root.clientWidth + 1);
+                return wide ? `${root.scrollWidth} px wide, by ${who ? `${who.tagName.toLowerCase()}.${who.className}` : 'something'}` : null;
+            });
+            if (scroll) wrong.push(`${where}: scrolls sideways, ${scroll}`);
+            for (const found of await axe(page)) wrong.push(`${where}: ${found}`);
+        }
+    }
+    await page.setViewportSize(SIZES.desktop);
+    await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
+    return wrong;
+}
+
+const clean = wrong => assert.deepEqual(wrong, [], 'every view is accessible and fits');
+
+scene('the pages for strangers are accessible and fit', async ({ hub, page }) => {
+    const wrong = [];
+    await page.goto('/');
+    wrong.push(...await look(page, 'landing'));
+    await page.goto(hub.setup);
+    wrong.push(...await look(page, 'setup'));
+    hub.owner();
+    await page.goto('/login');
+    wrong.push(...await look(page, 'login'));
+    clean(wrong);
+});
+
+scene('the empty screens are accessible, fit, and teach', async ({ hub, page }) => {
+    await setUp(page, hub);
+    const wrong = [];
+    for (const name of ['overview', 'images', 'services', 'settings']) {
+        await open(page, `/${name}`);
+        wrong.push(...await look(page, `${name}-empty`));
+    }
+    clean(wrong);
+});
+
+scene('the filled screens are accessible and fit', async ({ hub, page, context, watch }) => {
+    const comfyui = await startComfyui();
+    try {
+        await setUp(page, hub);
+        hub.command(['token', 'create', '--name', 'claude on the build machine', '--agent', 'a', '--expires', '90d']);
+        await (await context()).newPage().then(async other => { await other.goto('/login'); await signIn(other); await other.waitForURL('**/overview'); });
+        await open(page, '/images');
+        const prompts = ['Harbour at dusk, grain', 'Two joined nodes, a logo on paper', 'Meadow in flat layers', 'Error page: an eclipse over a very wide horizon, no text, no people'];
+        for (const prompt of prompts) {
+            await fillForm(page, { prompt, steps: 20 });
+            await drawButton(page).click();
+            await inGallery(page, prompt).locator('img').first().waitFor();
+        }
+        const wrong = [];
+        await open(page, '/images');
+        wrong.push(...await look(page, 'images'));
+        await inGallery(page, prompts[0]).first().click();
+        await page.waitForURL(/\/images\/[0-9a-f-]{36}/);
+        wrong.push(...await look(page, 'image'));
+        await open(page, '/images');
+        await fillForm(page, { prompt: 'Aurora loading state', steps: 150, count: 16 });
+        await drawButton(page).click();
+        await fillForm(page, { prompt: 'Onboarding sun', steps: 20, count: 1 });
+        await drawButton(page).click();
+        await page.getByText(/step\s*\d+\s*of\s*150/i).first().waitFor();
+        wrong.push(...await look(page, 'images-drawing'));
+        await open(page, '/overview');
+        wrong.push(...await look(page, 'overview'));
+        await open(page, '/images');
+        await page.getByRole('button', { name: /^cancel/i }).first().click();
+
+        await open(page, '/services');
+        await page.getByRole('button', { name: /add/i }).first().click();
+        await page.getByRole('dialog').waitFor();
+        wrong.push(...await look(page, 'services-dialog'));
+        const dialog = page.getByRole('dialog');
+        await dialog.getByLabel(/name/i).first().fill('comfy-4090');
+        await dialog.getByLabel(/url|address/i).first().fill(comfyui.url);
+        await dialog.getByRole('button', { name: /test/i }).click();
+        await dialog.getByText(/0\.3\.75/).first().waitFor();
+        wrong.push(...await look(page, 'services-tested'));
+        await dialog.getByRole('button', { name: /^(add|save)/i }).click();
+        await dialog.waitFor({ state: 'hidden' });
+        await page.getByText('comfy-4090').first().waitFor();
+        await page.getByRole('switch').or(page.getByRole('button', { name: /^activate/i })).first().click().catch(() => {});
+        await page.getByText(/healthy/i).first().waitFor();
+        wrong.push(...await look(page, 'services'));
+
+        await open(page, '/settings');
+        wrong.push(...await look(page, 'settings'));
+        await page.keyboard.press('?');
+        await page.getByRole('dialog').waitFor();
+        wrong.push(...await look(page, 'keys'));
+        await page.keyboard.press('Escape');
+        await page.keyboard.press('Control+k');
+        await page.getByRole('dialog').waitFor();
+        wrong.push(...await look(page, 'palette'));
+        clean(wrong);
+    } finally {
+        await comfyui.close();
+    }
+}, { timeout: 400_000 });
+
+scene('landing, set-up and sign-in transfer no script and stay small', async ({ hub, page }) => {
+    for (const path of ['/', hub.setup, '/login']) {
+        if (path === '/login') hub.owner();
+        const got = [];
+        const listen = response => got.push(response);
+        page.on('response', listen);
+        await page.goto(path, { waitUntil: 'networkidle' });
+        page.off('response', listen);
+        const sizes = await Promise.all(got.map(async response => {
+            const { responseBodySize } = await response.request().sizes();
+            return { url: new URL(response.url()).pathname, type: response.headers()['content-type'] ?? '', resource: response.request().resourceType(), size: responseBodySize };
+        }));
+        const scripts = sizes.filter(one => /javascript|wasm/.test(one.type) || ['script', 'fetch', 'xhr', 'eventsource'].includes(one.resource));
+        assert.deepEqual(scripts, [], `${path} loads no script`);
+        assert.equal(await page.locator('script').count(), 0, `${path} holds no script`);
+        const pictures = sizes.filter(one => /image\/(webp|png|jpeg|avif)/.test(one.type) && !/icon/.test(one.url));
+        const sum = list => list.reduce((all, one) => all + one.size, 0);
+        const rest = sizes.filter(one => !pictures.includes(one));
+        assert.ok(sum(rest) <= 30_000, `${path}: HTML, CSS and icons are ${sum(rest)} bytes of 30,000: ${JSON.stringify(rest)}`);
+        assert.ok(sum(pictures) <= 150_000, `${path}: pictures are ${sum(pictures)} bytes of 150,000`);
+    }
+});
+
+scene('landing, set-up and sign-in work in a browser without script', async ({ hub, page }) => {
+    await page.goto('/');
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    await setUp(page, hub);
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    await page.context().clearCookies();
+    await page.goto('/images');
+    assert.ok(page.url().includes('/login'), 'a stranger is led to the sign-in page');
+    await signIn(page, 'ada', PASSWORD);
+    await page.waitForURL('**/images');
+}, { context: { javaScriptEnabled: false } });
+
+scene('an address that does not exist says so with status 404', async ({ hub, page, watch }) => {
+    watch.expect(/^answer 404: GET \/(no-such-page|images\/)/, /status of 404/);
+    await setUp(page, hub);
+    for (const path of ['/no-such-page', '/images/0190b0e0-0000-7000-8000-000000000000']) {
+        const answer = await page.goto(path);
+        assert.equal(answer.status(), 404, path);
+        await page.getByText(/not (here|found|exist)|no such|nothing here|does not exist/i).first().waitFor();
+        await page.getByRole('link', { name: /overview/i }).first().waitFor();
+    }
+    const wrong = await look(page, 'not-found');
+    clean(wrong);
+    await live(page);
+});
+
+scene('a stranger sees sign-in instead of every screen, and no data', async ({ hub, page }) => {
+    hub.owner();
+    for (const path of ['/overview', '/images', '/services', '/settings']) {
+        await page.goto(path);
+        const url = new URL(page.url());
+        assert.equal(url.pathname, '/login', path);
+        assert.equal(url.searchParams.get('next'), path);
+    }
+});

@@ -1,0 +1,57 @@
+// The product's words in one place: how a person finds things on the screens.
+
+import { PASSWORD, until } from './program.mjs';
+
+/** The dot in the corner says that the page is connected; before that no key and no button of it works. */
+export async function live(page) {
+    await page.getByText(/^live\b/).first().waitFor();
+}
+
+/** Follows the one-time link and makes the owner's account. */
+export async function setUp(page, hub, name = 'ada') {
+    await page.goto(hub.setup);
+    await page.getByLabel(/name/i).first().fill(name);
+    for (const field of await page.getByLabel(/password/i).all()) await field.fill(PASSWORD);
+    await page.locator('form').getByRole('button').last().click();
+    await page.waitForURL('**/overview');
+}
+
+/** Signs in on the page that is open, or on /login. */
+export async function signIn(page, name = 'ada', password = PASSWORD) {
+    if (!page.url().includes('/login')) await page.goto('/login');
+    await page.getByLabel(/name/i).first().fill(name);
+    await page.getByLabel(/password/i).first().fill(password);
+    await page.getByRole('button', { name: /sign in/i }).click();
+}
+
+/** Opens a screen and waits until it is connected. */
+export async function open(page, path) {
+    await page.goto(path);
+    await live(page);
+}
+
+export const promptBox = page => page.getByRole('textbox', { name: /prompt/i }).first();
+
+/** Fills the prompt form with what is given; what is not given stays. */
+export async function fillForm(page, { prompt, steps, count, seed, edge }) {
+    if (prompt !== undefined) await promptBox(page).fill(prompt);
+    if (edge !== undefined) {
+        await page.getByLabel(/^width/i).fill(String(edge));
+        await page.getByLabel(/^height/i).fill(String(edge));
+    }
+    if (steps !== undefined) await page.getByLabel(/^steps/i).fill(String(steps));
+    if (count !== undefined) await page.getByLabel(/^count/i).fill(String(count));
+    if (seed !== undefined) await page.getByLabel(/^seed/i).fill(String(seed));
+}
+
+export const drawButton = page => page.getByRole('button', { name: /^draw/i });
+
+/** The finished picture of a prompt in the gallery. */
+export const inGallery = (page, prompt) => page.locator('a[href^="/images/"]').filter({ hasText: prompt });
+
+/** Whether a picture is there in pixels, not only as an element. */
+export async function painted(image) {
+    await image.waitFor();
+    await image.scrollIntoViewIfNeeded();
+    await until('the picture is loaded', () => image.evaluate(element => element.complete && element.naturalWidth > 0));
+}
