@@ -42,7 +42,12 @@ export class Program {
         const program = new Program();
         program.data = mkdtempSync(join(tmpdir(), 'central-mcp-e2e-'));
         program.log = '';
-        await program.up('127.0.0.1:0');
+        try {
+            await program.up('127.0.0.1:0');
+        } catch (error) {
+            await program.stop();
+            throw error;
+        }
         return program;
     }
 

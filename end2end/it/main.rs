@@ -1,1 +1,16 @@
-//! Tests of the whole program.
+//! The whole program as a person, a script or a bad day meets it: the real binary, in a folder and on a port of its own.
+//!
+//! Waits are bounded waits for a state; nothing sleeps for luck. What needs a real ComfyUI says how to get one.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap in a helper is a failed test")]
+#![expect(clippy::expect_used, reason = "as above")]
+
+mod bad_input;
+mod cli;
+mod client;
+mod comfyui_real;
+mod disk;
+mod fake;
+mod kill;
+mod program;
+mod strangers;

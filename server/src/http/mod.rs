@@ -1,6 +1,6 @@
 //! HTTP: the layers every request passes, and the routes that are not pages.
 //!
-//! Order, outside in: request id → trace → panic → security headers → host → time and size limits → visit (who is this?) →
+//! Order, outside in: request id → trace → security headers → panic → host → time and size limits → visit (who is this?) →
 //! guard (may a stranger come here?) → route. The guard denies by default: a route that nobody thought of is closed.
 
 mod guard;

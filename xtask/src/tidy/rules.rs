@@ -95,7 +95,7 @@ fn only_tests(path: &str) -> bool {
     file == "tests.rs"
         || file == "testing.rs"
         || file.ends_with("_tests.rs")
-        || parts.any(|part| matches!(part, "tests" | "benches" | "examples"))
+        || parts.any(|part| matches!(part, "tests" | "benches" | "examples" | "end2end"))
 }
 
 /// Marks of unfinished work, also in comments. (Put together here so that this file does not find itself.)

@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{Html, IntoResponse as _, Redirect, Response},
 };
+use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -94,9 +95,10 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
         Mood::Stranger => return Json(json!({ "hello": "world" })).into_response(),
         Mood::Redirects(to) => return Redirect::temporary(&format!("{to}{path}")).into_response(),
         Mood::Huge => {
-            let start = Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>("{")]));
-            return ([(header::CONTENT_TYPE, "application/json"), (header::CONTENT_LENGTH, "2147483648")], start)
-                .into_response();
+            let start = futures_util::stream::once(async { Ok::<_, std::io::Error>("{") });
+            let body = Body::from_stream(start.chain(futures_util::stream::pending()));
+            let headers = [(header::CONTENT_TYPE, "application/json"), (header::CONTENT_LENGTH, "2147483648")];
+            return (headers, body).into_response();
         }
         Mood::Wants(wanted) => {
             let sent = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());

@@ -1,0 +1,253 @@
+//! What stands around every page: the document, the rail, the bar, the routes.
+
+use leptos::prelude::*;
+use leptos_meta::{Title, provide_meta_context};
+use leptos_router::{
+    SsrMode,
+    components::{A, Route, Router, Routes},
+    hooks::use_location,
+    path,
+};
+use serde::{Deserialize, Serialize};
+use server::caller::{Right, Role};
+
+use crate::{
+    Refusal, images, live,
+    live::{Link, Live},
+    overview, services, settings,
+    ui::{self, icon},
+};
+
+/// Who is signed in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Me {
+    /// The sign-in name.
+    pub(crate) name: String,
+    /// What they may do.
+    pub(crate) role: Role,
+    /// As the audit log writes them: `user:NAME`.
+    pub(crate) actor: String,
+}
+
+/// Who is calling.
+#[server(prefix = "/api", endpoint = "/who_am_i", input = leptos::server_fn::codec::Json)]
+pub(crate) async fn who_am_i() -> Result<Me, Refusal> {
+    let (_, who) = crate::failure::entered()?;
+    let actor = who.actor.to_string();
+    let name = actor.split_once(':').map_or(actor.as_str(), |(_, name)| name).to_owned();
+    Ok(Me { name, role: who.role, actor })
+}
+
+/// Who is signed in, for every page; loaded once per tab.
+#[derive(Clone, Copy)]
+pub(crate) struct MeSignal(Resource<Result<Me, Refusal>>);
+
+impl MeSignal {
+    /// The person, once known.
+    pub(crate) fn get(self) -> Option<Me> {
+        self.0.get().and_then(Result::ok)
+    }
+
+    /// Whether they hold `right`. Buttons that would be refused are not shown.
+    pub(crate) fn may(self, right: Right) -> bool {
+        self.get().is_some_and(|me| me.role.may(right))
+    }
+}
+
+/// Who is signed in.
+pub(crate) fn use_me() -> MeSignal {
+    expect_context()
+}
+
+/// The pages of the rail: address, name, icon, key after `g`.
+pub(crate) const PAGES: [(&str, &str, &str, &str); 4] = [
+    ("/overview", "Overview", "home", "o"),
+    ("/images", "Images", "image", "i"),
+    ("/services", "Services", "server", "v"),
+    ("/settings", "Settings", "gear", ","),
+];
+
+/// The head of every document.
+#[cfg(feature = "ssr")]
+pub(crate) fn head(title: &'static str) -> impl IntoView {
+    view! {
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover" />
+        <meta name="color-scheme" content="dark light" />
+        <meta name="theme-color" content="#0a0c10" />
+        {(!title.is_empty()).then(|| view! { <title>{title}</title> })}
+        <meta name="description" content="Run a crew of coding agents on a small cloud VM: terminals, tasks and pictures in one program." />
+        <link rel="icon" href="/icon.svg" type="image/svg+xml" />
+        <link rel="apple-touch-icon" href="/icon-192.png" />
+        <link rel="manifest" href="/manifest.webmanifest" />
+        <link rel="stylesheet" href=crate::site::stylesheet() />
+    }
+}
+
+/// The document of signed-in pages: hydrates.
+#[cfg(feature = "ssr")]
+pub(crate) fn document() -> impl IntoView {
+    use axum::http::{HeaderValue, header, request::Parts};
+    let nonce = leptos::nonce::use_nonce();
+    if let (Some(nonce), Some(response)) = (&nonce, use_context::<leptos_axum::ResponseOptions>()) {
+        let policy = format!("{}; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'", crate::site::POLICY);
+        if let Ok(policy) = HeaderValue::from_str(&policy) {
+            response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    let theme = use_context::<Parts>().map_or("system", |parts| crate::site::theme(&parts.headers));
+    view! {
+        <!DOCTYPE html>
+        <html lang="en" data-theme=theme data-now=now().to_string()>
+            <head>
+                {head("")}
+                <HydrationScripts options=crate::site::options() />
+                <leptos_meta::MetaTags />
+            </head>
+            <body>
+                <App />
+            </body>
+        </html>
+    }
+}
+
+/// The server's time, the same for both halves of a render: the document carries it.
+fn now() -> i64 {
+    #[cfg(feature = "ssr")]
+    {
+        use_context::<server::Hub>().map_or(0, |hub| hub.clock.now().millis())
+    }
+    #[cfg(not(feature = "ssr"))]
+    {
+        let root = document_element();
+        root.and_then(|root| root.get_attribute("data-now")?.parse().ok()).unwrap_or(0)
+    }
+}
+
+#[cfg(not(feature = "ssr"))]
+fn document_element() -> Option<web_sys::Element> {
+    web_sys::window()?.document()?.document_element()
+}
+
+/// The signed-in application.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    provide_context(Live::start(now()));
+    provide_context(MeSignal(Resource::new_blocking(|| (), |()| who_am_i())));
+    ui::provide_toasts();
+    ui::provide_palette();
+    view! {
+        <Title formatter=|title| format!("{title} · Central-MCP") />
+        <Router>
+            <a class="skip" href="#main">"Skip to content"</a>
+            <Rail />
+            <main id="main" tabindex="-1">
+                <Routes fallback=missing_page>
+                    <Route path=path!("/overview") view=overview::Overview ssr=SsrMode::Async />
+                    <Route path=path!("/images") view=images::Images ssr=SsrMode::Async />
+                    <Route path=path!("/images/:id") view=images::Detail ssr=SsrMode::Async />
+                    <Route path=path!("/services") view=services::Services ssr=SsrMode::Async />
+                    <Route path=path!("/settings") view=settings::Settings ssr=SsrMode::Async />
+                </Routes>
+            </main>
+            <ui::Palette />
+        </Router>
+        <ui::Toasts />
+    }
+}
+
+/// The navigation: a rail at the left, a bar at the bottom of a phone.
+#[component]
+fn Rail() -> impl IntoView {
+    let location = use_location();
+    let me = use_me();
+    let here = move |address: &'static str| location.pathname.get().starts_with(address).then_some("page");
+    view! {
+        <nav class="rail" aria-label="Pages">
+            <a class="brand" href="/" rel="external" aria-label="central-mcp, the landing page">{icon("mark")} <span>"central-mcp"</span></a>
+            <ul>
+                {PAGES
+                    .into_iter()
+                    .map(|(address, name, sign, key)| {
+                        let here = here.clone();
+                        view! {
+                            <li>
+                                <A href=address attr:aria-current=move || here(address)>
+                                    {icon(sign)} <span class="name">{name}</span> <kbd aria-hidden="true">"g " {key}</kbd>
+                                </A>
+                            </li>
+                        }
+                    })
+                    .collect_view()}
+            </ul>
+            <div class="foot">
+                <ui::ThemeButton />
+                <Suspense>
+                    {move || me.get().map(|me| view! {
+                        <span class="who" title=me.role.word()><b>{me.name}</b> " " {me.role.word()}</span>
+                    })}
+                </Suspense>
+                <form method="post" action="/logout">
+                    <button class="quiet" type="submit" title="Sign out" aria-label="Sign out">{icon("out")}</button>
+                </form>
+            </div>
+        </nav>
+    }
+}
+
+/// The bar above a page: its title, the sentence of true facts, the palette, the connection.
+#[component]
+pub(crate) fn Bar(
+    /// The page's name.
+    #[prop(into)]
+    title: String,
+    /// The sentence: true facts with the numbers bold.
+    children: Children,
+) -> impl IntoView {
+    view! {
+        <Title text=title.clone() />
+        <header class="bar">
+            <h1>{title}</h1>
+            <p class="sentence">{children()}</p>
+            <button class="search" type="button" on:click=|_| ui::open_palette() aria-label="Search or do anything (Ctrl K)">
+                <span>"Search or do anything"</span> <kbd aria-hidden="true">"Ctrl K"</kbd>
+            </button>
+            <Dot />
+        </header>
+    }
+}
+
+/// The connection, as a dot with its word.
+#[component]
+fn Dot() -> impl IntoView {
+    let live = live::live();
+    let word = move || match live.link.get() {
+        Link::Connecting => "connecting".to_owned(),
+        Link::Live(None) => "live".to_owned(),
+        Link::Live(Some(ms)) => format!("live · {ms} ms"),
+        Link::Reconnecting => "reconnecting".to_owned(),
+    };
+    let state = move || match live.link.get() {
+        Link::Connecting => "wait",
+        Link::Live(_) => "ok",
+        Link::Reconnecting => "bad",
+    };
+    view! { <span class="dot" role="status" data-state=state>{word}</span> }
+}
+
+/// What stands at an address that is nobody's.
+pub(crate) fn missing_page() -> impl IntoView {
+    #[cfg(feature = "ssr")]
+    if let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
+        response.set_status(axum::http::StatusCode::NOT_FOUND);
+    }
+    view! {
+        <div class="page missing">
+            <h1>"Nothing here"</h1>
+            <p>"This address leads nowhere. It may have been deleted, or mistyped."</p>
+            <p><a class="button primary" href="/overview">"To the overview"</a></p>
+        </div>
+    }
+}

@@ -1,0 +1,156 @@
+//! What is new: one `EventSource` on `/live` per tab, as signals that pages read.
+//!
+//! A change only raises its topic's version; resources that read the version fetch again. Progress lines carry everything
+//! there is to know of a running image, so a missed one is no loss.
+
+use std::collections::HashMap;
+
+use leptos::prelude::*;
+use server::{events::Topic, id::ImageId, images::Progress};
+
+/// The truth about the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// Not asked yet: the page was just rendered.
+    Connecting,
+    /// Connected; the last answer took this many milliseconds.
+    Live(Option<u32>),
+    /// The stream broke; the browser tries again by itself.
+    Reconnecting,
+}
+
+/// Signals that follow the hub.
+#[derive(Clone, Copy)]
+pub(crate) struct Live {
+    /// The connection.
+    pub(crate) link: RwSignal<Link>,
+    /// Milliseconds since 1970 UTC, moved every few seconds; begins with the server's time so that both halves render the same.
+    pub(crate) now: RwSignal<i64>,
+    progress: RwSignal<HashMap<ImageId, Progress>>,
+    auth: RwSignal<u32>,
+    services: RwSignal<u32>,
+    images: RwSignal<u32>,
+}
+
+impl Live {
+    /// Makes the signals; in the browser also opens the stream.
+    pub(crate) fn start(now: i64) -> Self {
+        let live = Self {
+            link: RwSignal::new(Link::Connecting),
+            now: RwSignal::new(now),
+            progress: RwSignal::default(),
+            auth: RwSignal::new(0),
+            services: RwSignal::new(0),
+            images: RwSignal::new(0),
+        };
+        #[cfg(feature = "hydrate")]
+        Effect::new(move || browser::open(live));
+        live
+    }
+
+    /// Grows when something of `topic` changed. Read it in a resource's source.
+    pub(crate) fn version(self, topic: Topic) -> u32 {
+        self.signal(topic).get()
+    }
+
+    /// How far a running image is, newer than what its page was rendered with.
+    pub(crate) fn progress(self, id: ImageId) -> Option<Progress> {
+        self.progress.read().get(&id).cloned()
+    }
+
+    fn signal(self, topic: Topic) -> RwSignal<u32> {
+        match topic {
+            Topic::Auth => self.auth,
+            Topic::Services => self.services,
+            Topic::Images => self.images,
+        }
+    }
+}
+
+/// The signals of this tab.
+pub(crate) fn live() -> Live {
+    expect_context()
+}
+
+#[cfg(feature = "hydrate")]
+mod browser {
+    use std::time::Duration;
+
+    use leptos::prelude::*;
+    use serde::Deserialize;
+    use server::{events::Topic, id::ImageId, images::Progress};
+    use wasm_bindgen::{JsCast as _, closure::Closure};
+    use web_sys::{EventSource, MessageEvent};
+
+    use super::{Link, Live};
+
+    /// How often the connection is timed, and relative times move.
+    const PING: Duration = Duration::from_secs(15);
+    const TICK: Duration = Duration::from_secs(5);
+
+    #[derive(Deserialize)]
+    struct Change {
+        topic: Topic,
+    }
+
+    #[derive(Deserialize)]
+    struct Line {
+        image: ImageId,
+        progress: Progress,
+    }
+
+    pub(super) fn open(live: Live) {
+        live.now.set(js_now());
+        let _ = set_interval_with_handle(move || live.now.set(js_now()), TICK);
+        let _ = set_interval_with_handle(move || leptos::task::spawn_local(ping(live)), PING);
+        let Ok(source) = EventSource::new("/live") else { return };
+        on(&source, "open", move |_| {
+            live.link.set(Link::Live(None));
+            leptos::task::spawn_local(ping(live));
+        });
+        on(&source, "error", move |_| live.link.set(Link::Reconnecting));
+        on(&source, "change", move |event| {
+            if let Some(change) = read::<Change>(&event) {
+                live.signal(change.topic).update(|version| *version += 1);
+            }
+        });
+        on(&source, "progress", move |event| {
+            if let Some(line) = read::<Line>(&event) {
+                live.progress.update(|all| {
+                    all.insert(line.image, line.progress);
+                });
+            }
+        });
+        on(&source, "resync", move |_| {
+            for topic in [Topic::Auth, Topic::Services, Topic::Images] {
+                live.signal(topic).update(|version| *version += 1);
+            }
+        });
+        // The browser reconnects by itself while the page is open; the stream ends with the page.
+        std::mem::ManuallyDrop::new(source);
+    }
+
+    fn on(source: &EventSource, name: &str, act: impl FnMut(MessageEvent) + 'static) {
+        let act = Closure::<dyn FnMut(MessageEvent)>::new(act);
+        let _ = source.add_event_listener_with_callback(name, act.as_ref().unchecked_ref());
+        // Lives as long as the page.
+        act.forget();
+    }
+
+    fn read<T: for<'de> Deserialize<'de>>(event: &MessageEvent) -> Option<T> {
+        serde_json::from_str(&event.data().as_string()?).ok()
+    }
+
+    async fn ping(live: Live) {
+        let Some(window) = web_sys::window() else { return };
+        let before = js_now();
+        let answer = wasm_bindgen_futures::JsFuture::from(window.fetch_with_str("/healthz")).await;
+        if answer.is_ok() && matches!(live.link.get_untracked(), Link::Live(_)) {
+            live.link.set(Link::Live(u32::try_from(js_now() - before).ok()));
+        }
+    }
+
+    fn js_now() -> i64 {
+        js_sys::Date::now() as i64
+    }
+}

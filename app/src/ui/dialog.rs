@@ -1,0 +1,37 @@
+//! A modal dialog: the browser's own, so focus, Esc and the backdrop work as people know them.
+
+use leptos::{html, prelude::*};
+
+use super::icon;
+
+/// Open while `open` is true; closing it (Esc, the cross) sets it to false.
+#[component]
+pub(crate) fn Dialog(
+    /// Whether it is open.
+    open: RwSignal<bool>,
+    /// Its heading.
+    #[prop(into)]
+    title: Signal<String>,
+    /// What stands in it; made anew at each opening.
+    children: ChildrenFn,
+) -> impl IntoView {
+    let node = NodeRef::<html::Dialog>::new();
+    Effect::new(move || {
+        let Some(dialog) = node.get() else { return };
+        if open.get() && !dialog.open() {
+            let _ = dialog.show_modal();
+        } else if !open.get() && dialog.open() {
+            dialog.close();
+        }
+    });
+    let children = StoredValue::new(children);
+    view! {
+        <dialog node_ref=node on:close=move |_| open.set(false) aria-label=move || title.get()>
+            <header>
+                <h2>{move || title.get()}</h2>
+                <button class="quiet" type="button" on:click=move |_| open.set(false) aria-label="Close">{icon("close")}</button>
+            </header>
+            {move || open.get().then(|| children.read_value()())}
+        </dialog>
+    }
+}

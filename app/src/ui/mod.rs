@@ -1,0 +1,19 @@
+//! Small parts that pages are made of. Each is one function or component; none knows a room's methods.
+
+mod dialog;
+mod format;
+mod icons;
+mod keys;
+mod palette;
+mod sparkline;
+mod theme;
+mod toast;
+
+pub(crate) use dialog::Dialog;
+pub(crate) use format::{Ago, CopyButton, StatusBadge, Words, actor_face, bytes, count, duration, money, price_per_hour};
+pub(crate) use icons::icon;
+pub(crate) use keys::on_keys;
+pub(crate) use palette::{Palette, open_palette, provide_palette};
+pub(crate) use sparkline::Sparkline;
+pub(crate) use theme::ThemeButton;
+pub(crate) use toast::{Toasts, provide_toasts, say, say_failure};

@@ -1,0 +1,176 @@
+//! The command line, beside a running hub and alone.
+
+use std::{path::Path, process::Output, time::Duration};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::{
+    fake::Fake,
+    program::{Folder, Hub, PASSWORD, done, program, run, token, until},
+};
+
+const USER: [&str; 7] = ["user", "create", "--name", "ada", "--role", "owner", "--password-stdin"];
+
+/// Exit code and what was said about it.
+fn ended(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[track_caller]
+fn ends_with(output: &Output, code: i32, expected: &str) {
+    let (ended, said) = ended(output);
+    assert_eq!(ended, Some(code), "{said}");
+    assert!(said.contains(expected), "expected \"{expected}\", got \"{said}\"");
+    assert!(output.stdout.is_empty(), "a script reads no half answer: {}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_made_beside_a_running_hub_closes_its_set_up() {
+    let folder = Folder::new();
+    let hub = Hub::start(folder.path());
+    assert!(hub.setup.as_deref().is_some_and(|link| link.contains("/setup?code=")), "{:?}", hub.setup);
+    let made: Value = serde_json::from_str(&done(folder.path(), &[&USER[..], &["--json"]].concat(), &format!("{PASSWORD}\n"))).unwrap();
+    assert_eq!((&made["name"], &made["role"]), (&json!("ada"), &json!("owner")));
+    assert!(!made.to_string().contains(PASSWORD) && made.get("password_hash").is_none(), "{made}");
+    // The running hub sees it at once: a stranger is led to the login, no longer to the set-up.
+    let answer = hub.stranger().request(reqwest::Method::GET, "/overview").header("accept", "text/html").send().await.unwrap();
+    assert_eq!(answer.headers()["location"], "/login?next=%2Foverview");
+    assert!(hub.stop().success());
+    assert_eq!(Hub::start(folder.path()).setup, None, "the next start prints no link");
+}
+
+#[test]
+fn accounts_that_cannot_be_are_refused_with_code_3() {
+    let folder = Folder::new();
+    let data = folder.path();
+    let user = |name: &str, role: &str, password: &str| {
+        run(data, &["user", "create", "--name", name, "--role", role, "--password-stdin"], &format!("{password}\n"))
+    };
+    ends_with(&user("bob", "operator", PASSWORD), 3, "make an owner first");
+    ends_with(&user("ada", "owner", "short"), 3, "password");
+    ends_with(&user("Ada Lovelace", "owner", PASSWORD), 3, "name");
+    ends_with(&user("ada", "agent", PASSWORD), 3, "agent");
+    ends_with(&run(data, &USER, ""), 3, "password");
+    assert_eq!(done(data, &USER, &format!("{PASSWORD}\n")), "ada may sign in as owner");
+    ends_with(&user("ada", "owner", PASSWORD), 3, "already a user ada");
+    // Wrong use is clap's own code.
+    assert_eq!(user("eve", "king", PASSWORD).status.code(), Some(2));
+    assert_eq!(run(data, &["user", "create", "--name", "eve"], "").status.code(), Some(2));
+    assert_eq!(run(data, &["nonsense"], "").status.code(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_made_beside_a_running_hub_works_at_once() {
+    let folder = Folder::new();
+    let hub = Hub::start(folder.path());
+    let alone = token(folder.path(), "viewer");
+    assert!(alone.starts_with("cmcp_") && !alone.contains(char::is_whitespace), "{alone}");
+    assert_eq!(hub.client(&alone).call("list_services", json!({})).await.status, StatusCode::OK);
+    let args = ["token", "create", "--name", "claude", "--role", "agent", "--agent", "b", "--expires", "90d", "--json"];
+    let made: Value = serde_json::from_str(&done(folder.path(), &args, "")).unwrap();
+    let view = &made["token"];
+    assert_eq!((&view["role"], &view["agent"], &view["name"]), (&json!("agent"), &json!("b"), &json!("claude")));
+    let days = (view["expires_at"].as_i64().unwrap() - view["created_at"].as_i64().unwrap()) / 86_400_000;
+    assert_eq!(days, 90);
+    let client = hub.client(made["secret"].as_str().unwrap());
+    let view = client.drawn(json!({ "prompt": "a fox", "width": 64, "height": 64, "steps": 1 }), 20).await;
+    assert_eq!((&view["asked_by"], &view["agent"]), (&json!("agent:b"), &json!("b")));
+}
+
+#[test]
+fn tokens_that_cannot_be_are_refused() {
+    let folder = Folder::new();
+    let token = |extra: &[&str]| run(folder.path(), &[&["token", "create"], extra].concat(), "");
+    ends_with(&token(&["--name", "x", "--role", "owner"]), 3, "owner");
+    ends_with(&token(&["--name", ""]), 3, "name");
+    ends_with(&token(&["--name", "x", "--agent", "Not A Slug"]), 3, "agent");
+    assert_eq!(token(&["--name", "x", "--expires", "soon"]).status.code(), Some(2));
+    assert_eq!(token(&["--name", "x", "--expires", "0d"]).status.code(), Some(2));
+    assert_eq!(token(&[]).status.code(), Some(2));
+}
+
+/// Answers of the conversation, one a line.
+fn setup(data: &Path, answers: &[&str]) -> Output {
+    run(data, &["setup", "comfyui"], &(answers.join("\n") + "\n"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comfyui_set_up_beside_a_running_hub_gets_its_work() {
+    let (folder, fake) = (Folder::new(), Fake::serve().await);
+    let hub = Hub::start(folder.path());
+    let client = hub.client(&token(folder.path(), "operator"));
+    let url = fake.url.clone();
+    let data = folder.path().to_owned();
+    let output = tokio::task::spawn_blocking(move || setup(&data, &["pod", &url, "bearer", "s3cret-s3cret", "0.59"])).await.unwrap();
+    let (code, said) = ended(&output);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("pod is active"));
+    assert!(said.contains("ComfyUI 0.3.75") && !said.contains("s3cret"), "{said}");
+
+    let services = client.call("list_services", json!({})).await.json();
+    assert_eq!((&services[0]["name"], &services[0]["active"], &services[0]["auth"]), (&json!("pod"), &json!(true), &json!("bearer")));
+    assert_eq!(services[0]["price_per_hour"], 590_000);
+    let view = client.drawn(json!({ "prompt": "a fox", "width": 64, "height": 64, "steps": 1 }), 20).await;
+    assert_eq!(view["renderer"], "pod");
+    // 500 ms at $0.59 an hour.
+    assert_eq!((&view["drawn_ms"], &view["cost"]), (&json!(500), &json!(82)));
+}
+
+#[test]
+fn a_comfyui_that_fails_its_test_is_not_stored() {
+    let folder = Folder::new();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = setup(folder.path(), &["pod", &format!("http://{closed}"), "none", "0"]);
+    ends_with(&output, 3, "the test was not passed, so nothing was stored");
+    assert!(ended(&output).1.contains("cannot be connected to"));
+    ends_with(&setup(folder.path(), &["pod", "not an address", "none", "0"]), 3, "is not an address");
+    ends_with(&setup(folder.path(), &["pod", "http://127.0.0.1:1", "magic"]), 3, "no kind of authentication");
+    ends_with(&setup(folder.path(), &["pod", "http://127.0.0.1:1", "none", "cheap"]), 3, "is not a price");
+    ends_with(&setup(folder.path(), &["pod"]), 1, "the input ended before");
+
+    let hub = Hub::start(folder.path());
+    let services = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        hub.client(&token(folder.path(), "viewer")).call("list_services", json!({})).await.json()
+    });
+    assert_eq!(services, json!([]));
+}
+
+#[test]
+fn a_second_hub_on_the_same_port_says_so_and_touches_nothing() {
+    let (first, second) = (Folder::new(), Folder::new());
+    let hub = Hub::start(first.path());
+    let address = format!("127.0.0.1:{}", hub.port);
+    let output = run(second.path(), &["serve", "--listen", &address], "");
+    ends_with(&output, 1, &format!("cannot listen on {address}; is another hub running?"));
+    assert!(!second.path().exists(), "its data folder was not even made");
+}
+
+#[test]
+fn help_names_every_setting_with_its_variable() {
+    let output = program().args(["serve", "--help"]).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    for name in ["data", "listen", "metrics", "public-url", "secret-key", "log-format", "log", "keep-events-days"] {
+        let variable = format!("CENTRAL_MCP_{}", name.replace('-', "_").to_uppercase());
+        assert!(help.contains(&format!("--{name}")) && help.contains(&variable), "{name} in:\n{help}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_is_asked_to_end_ends_in_order_and_takes_its_work_up_again() {
+    let folder = Folder::new();
+    let hub = Hub::start(folder.path());
+    let secret = token(folder.path(), "operator");
+    let client = hub.client(&secret);
+    // 150 steps at 30 ms: it runs when the hub is asked to end.
+    let id = client.draw(json!({ "prompt": "a fox", "width": 64, "height": 64, "steps": 150 })).await["id"].clone();
+    client.image_when(&id, "the image is drawn", 20, |view| view["status"] == "running").await;
+    let mut live = client.live().await;
+    let status = tokio::task::spawn_blocking(move || hub.stop()).await.unwrap();
+    assert_eq!(status.code(), Some(0));
+    until("the stream ends with the hub", Duration::from_secs(5), async || live.next().await.is_none().then_some(())).await;
+
+    let hub = Hub::start(folder.path());
+    let view = hub.client(&secret).ended(&id, 30).await;
+    assert_eq!((&view["status"], &view["attempts"]), (&json!("done"), &json!(2)), "{view}");
+}

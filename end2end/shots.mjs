@@ -1,0 +1,77 @@
+// Makes the pictures of the landing page from the real program: `node end2end/shots.mjs`.
+// A hub with a dozen pictures asked for by four agents, at 1440×900, scaled to 1200 wide, WebP of at most 70 kB.
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { startComfyui } from './comfyui.mjs';
+import { openBrowser, Program, ROOT, SIZES, until } from './program.mjs';
+import { askAs, drawButton, fillForm, inGallery, open, setUp } from './screens.mjs';
+
+const MOST = 70_000;
+const ASKED = [
+    ['a', 'Two joined nodes, a logo on paper'], ['b', 'Meadow in flat layers, morning'], ['c', 'Error page: an eclipse over the sea'],
+    ['d', 'Onboarding sun, warm and round'], ['a', 'Diagram in cut paper'], ['b', 'Aurora for a loading state'],
+    ['d', 'Glass dashboard, hero picture'], ['c', 'Harbour at dusk, grain'], ['d', 'Empty state: three paper planes'],
+    ['b', 'Blueprint of a quiet machine'], ['a', 'Release banner, colours of autumn'], ['d', 'Invoice list with nothing in it'],
+];
+
+const hub = await Program.start();
+const comfyui = await startComfyui();
+const browser = await openBrowser();
+try {
+    const context = await browser.newContext({ baseURL: hub.origin, viewport: SIZES.desktop, colorScheme: 'dark', reducedMotion: 'reduce' });
+    const page = await context.newPage();
+    await setUp(page, hub);
+    const tokens = Object.fromEntries(['a', 'b', 'c', 'd'].map(agent =>
+        [agent, hub.command(['token', 'create', '--name', `agent ${agent}`, '--agent', agent])]));
+    for (const [n, [agent, prompt]] of ASKED.entries()) {
+        await askAs(hub, tokens[agent], { prompt, steps: 14, width: 512, height: 512, seed: String(7_712_004 + n * 977) });
+    }
+    await open(page, '/images');
+    await inGallery(page, ASKED.at(-1)[1]).locator('img').first().waitFor({ timeout: 60_000 });
+    // One is being drawn while the camera clicks.
+    await fillForm(page, { prompt: 'Empty state for an invoice list: three paper planes', steps: 150, count: 16 });
+    await drawButton(page).click();
+    await until('it is drawn', () => page.getByText(/step\s*\d+\s*of\s*150/i).count());
+    for (const theme of ['dark', 'light']) {
+        await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+        await open(page, '/overview');
+        await until('every picture is loaded', () => page.evaluate(() => [...document.images].every(image => image.complete)));
+        await page.waitForTimeout(500);
+        const png = await page.screenshot();
+        const webp = await toWebp(png);
+        const file = join(ROOT, 'public', `shot-overview-${theme}.webp`);
+        writeFileSync(file, webp);
+        console.log(`${file}: ${webp.length} bytes`);
+    }
+} finally {
+    await browser.close();
+    await comfyui.close();
+    await hub.stop();
+}
+
+/** Scaled by the browser itself, at the best quality that fits. */
+async function toWebp(png) {
+    const context = await browser.newContext();
+    try {
+        const page = await context.newPage();
+        const url = await page.evaluate(async ({ data, most }) => {
+            const image = new Image();
+            image.src = `data:image/png;base64,${data}`;
+            await image.decode();
+            const canvas = new OffscreenCanvas(1200, 750);
+            const pen = canvas.getContext('2d');
+            pen.imageSmoothingQuality = 'high';
+            pen.drawImage(image, 0, 0, 1200, 750);
+            for (let quality = 0.92; quality > 0.3; quality -= 0.04) {
+                const blob = await canvas.convertToBlob({ type: 'image/webp', quality });
+                if (blob.size <= most) return [...new Uint8Array(await blob.arrayBuffer())];
+            }
+            return null;
+        }, { data: png.toString('base64'), most: MOST });
+        if (!url) throw new Error(`the picture is above ${MOST} bytes at every quality`);
+        return Buffer.from(url);
+    } finally {
+        await context.close();
+    }
+}
