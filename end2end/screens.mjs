@@ -1,10 +1,11 @@
 // The product's words in one place: how a person finds things on the screens.
 
+import assert from 'node:assert/strict';
 import { PASSWORD, until } from './program.mjs';
 
 /** The dot in the corner says that the page is connected; before that no key and no button of it works. */
 export async function live(page) {
-    await page.getByText(/^live\b/).first().waitFor();
+    await page.getByRole('status').filter({ hasText: /^live/ }).waitFor();
 }
 
 /** Follows the one-time link and makes the owner's account. */
@@ -54,4 +55,15 @@ export async function painted(image) {
     await image.waitFor();
     await image.scrollIntoViewIfNeeded();
     await until('the picture is loaded', () => image.evaluate(element => element.complete && element.naturalWidth > 0));
+}
+
+/** Asks for an image as a script with a token does. */
+export async function askAs(hub, token, draft) {
+    const answer = await fetch(`${hub.origin}/api/draw_image`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ draft }),
+    });
+    assert.equal(answer.status, 200, await answer.clone().text());
+    return answer.json();
 }

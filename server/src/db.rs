@@ -52,6 +52,9 @@ impl Db {
             .idle_timeout(None)
             .max_lifetime(None)
             .acquire_timeout(Duration::from_secs(30))
+            // On a full disk SQLite rolls back by itself; sqlx still counts the transaction and would refuse every later
+            // one on this connection, so it is replaced.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(options.clone().optimize_on_close(true, None))
             .await?;
         let readers = SqlitePoolOptions::new()

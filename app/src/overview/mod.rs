@@ -1,9 +1,76 @@
-//! Overview
+//! The overview: does anything need me, what is going on, what does it cost. Only true numbers.
+
+mod calls;
+mod parts;
 
 use leptos::prelude::*;
+use server::{events::Topic, services::Health};
+
+use self::{
+    calls::{OverviewView, load_overview},
+    parts::{Now, Pictures, ServiceList},
+};
+use crate::{
+    frame::Bar,
+    live::live,
+    ui::{count, duration, money},
+};
 
 /// The page.
 #[component]
 pub(crate) fn Overview() -> impl IntoView {
-    view! { <crate::frame::Bar title="Overview">""</crate::frame::Bar> }
+    let live = live();
+    let changed = move || (live.version(Topic::Images), live.version(Topic::Services), live.version(Topic::Auth));
+    let overview = Resource::new(changed, |_| load_overview());
+    view! {
+        <Bar title="Overview">
+            <Transition>{move || overview.get().and_then(Result::ok).map(|view| sentence(&view))}</Transition>
+        </Bar>
+        <div class="page">
+            <Transition fallback=|| view! { <div class="skeleton" aria-hidden="true"></div> }>
+                {move || overview.get().map(|result| match result {
+                    Ok(view) => body(view).into_any(),
+                    Err(refusal) => view! { <p role="alert" class="failure">{refusal.to_string()}</p> }.into_any(),
+                })}
+            </Transition>
+        </div>
+    }
+}
+
+/// True facts with the numbers bold; what is zero or unknown is left out.
+fn sentence(view: &OverviewView) -> impl IntoView + use<> {
+    let stats = &view.stats;
+    let down = view.services.iter().filter(|service| service.active && service.health() == Health::Down).count() as i64;
+    let mut parts: Vec<(String, &'static str, &'static str)> = Vec::new();
+    if down > 0 {
+        parts.push((count(down, "service", "services"), " down", "/services"));
+    }
+    if stats.running > 0 {
+        parts.push((count(stats.running, "picture", "pictures"), " drawing", "/images"));
+    }
+    if stats.queued > 0 {
+        parts.push((stats.queued.to_string(), " waiting", "/images"));
+    }
+    parts.push((stats.done_day.to_string(), " drawn in 24 h", "/images"));
+    if let Some(ms) = stats.median_ms {
+        parts.push((duration(ms), " median", "/images"));
+    }
+    if stats.cost.0 > 0 {
+        parts.push((money(stats.cost), " in all", "/images"));
+    }
+    parts
+        .into_iter()
+        .enumerate()
+        .map(|(n, (number, words, address))| view! { {(n > 0).then_some(" · ")} <a href=address><b>{number}</b>{words}</a> })
+        .collect_view()
+}
+
+fn body(view: OverviewView) -> impl IntoView {
+    view! {
+        <div class="overview">
+            <Now events=view.events />
+            <Pictures stats=view.stats open=view.open pictures=view.pictures />
+            <ServiceList services=view.services />
+        </div>
+    }
 }

@@ -57,7 +57,8 @@ pub(super) struct Dispatcher {
     ended: tokio::sync::mpsc::UnboundedReceiver<Ended>,
     report: tokio::sync::mpsc::UnboundedSender<Ended>,
     busy: HashSet<Runner>,
-    resting: HashMap<ServiceId, Timestamp>,
+    /// Services that could not be reached: until when they are left alone, and why.
+    resting: HashMap<ServiceId, (Timestamp, String)>,
     /// Services that said they cannot draw an image (a missing model); another one is tried.
     unfit: HashMap<ImageId, HashSet<ServiceId>>,
 }
@@ -66,8 +67,8 @@ pub(super) struct Dispatcher {
 struct Ended {
     id: ImageId,
     runner: Runner,
-    /// The service could not be reached.
-    unreachable: bool,
+    /// Why the service could not be reached.
+    unreachable: Option<String>,
     /// The service cannot draw this image.
     unfit: bool,
     /// The image waits again.
@@ -130,7 +131,7 @@ impl Dispatcher {
                 }
                 _ => {
                     let reason = "the hub restarted while it was drawn; it is drawn again";
-                    settle(&self.inner, row.id, &Ending::Again(reason.into()), None).await?;
+                    settle(&self.inner, row.id, &Ending::Interrupted(reason.into()), None).await?;
                 }
             }
         }
@@ -185,11 +186,15 @@ impl Dispatcher {
         }
         let now = self.inner.clock.now();
         let up = |service: &&&ActiveService| {
-            service.health != Health::Down && self.resting.get(&service.id).is_none_or(|until| *until <= now)
+            service.health != Health::Down && self.resting.get(&service.id).is_none_or(|(until, _)| *until <= now)
         };
         let up: Vec<_> = fit.iter().filter(up).copied().collect();
         if up.is_empty() {
-            let names = fit.iter().map(|service| service.name.as_str()).collect::<Vec<_>>().join(", ");
+            let named = |service: &&ActiveService| match self.resting.get(&service.id) {
+                Some((_, why)) => format!("{} ({why})", service.name),
+                None => service.name.clone(),
+            };
+            let names = fit.iter().map(named).collect::<Vec<_>>().join(", ");
             return Choice::Waits(format!("waits until a service answers again: {names}"));
         }
         let mut free: Vec<_> = up.into_iter().filter(|service| !self.busy.contains(&Some(service.id))).collect();
@@ -275,7 +280,7 @@ impl Dispatcher {
             let _ = report.send(Ended {
                 id,
                 runner,
-                unreachable: matches!(ending, Ending::Unreachable(_)),
+                unreachable: if let Ending::Unreachable(why) = &ending { Some(why.clone()) } else { None },
                 unfit: matches!(ending, Ending::Unfit(_)),
                 requeued,
             });
@@ -286,8 +291,8 @@ impl Dispatcher {
     /// What to remember of an ended drawing.
     fn note(&mut self, ended: Ended) {
         self.busy.remove(&ended.runner);
-        if let Some(service) = ended.runner.filter(|_| ended.unreachable) {
-            self.resting.insert(service, self.inner.clock.now().plus(REST));
+        if let (Some(service), Some(why)) = (ended.runner, ended.unreachable) {
+            self.resting.insert(service, (self.inner.clock.now().plus(REST), why));
         }
         match ended.runner {
             Some(service) if ended.unfit && ended.requeued => {
@@ -376,18 +381,19 @@ async fn settle(inner: &Arc<Inner>, id: ImageId, ending: &Ending, price: Option<
     let now = inner.clock.now();
     let mut tx = inner.db.write().await?;
     let attempts = store::attempts(&mut tx, id).await?;
-    let tired = attempts >= i64::from(rules::ATTEMPTS);
+    let most = if matches!(ending, Ending::Interrupted(_)) { rules::INTERRUPTIONS } else { rules::ATTEMPTS };
+    let tired = attempts >= i64::from(most);
     let (status, kind, reason) = match ending {
         Ending::Done { warning, .. } => (ImageStatus::Done, "done", warning.clone()),
         Ending::Failed(reason) => (ImageStatus::Failed, "failed", Some(reason.clone())),
         Ending::Cancelled => (ImageStatus::Cancelled, "cancelled", None),
-        Ending::Again(reason) | Ending::Unreachable(reason) if tired => (
+        Ending::Again(reason) | Ending::Unreachable(reason) | Ending::Interrupted(reason) if tired => (
             ImageStatus::Failed,
             "failed",
-            Some(format!("{reason} Given up after {attempts} attempts; retry when the service is well.")),
+            Some(format!("{}. Given up after {attempts} attempts; retry when the service is well.", reason.trim_end_matches('.'))),
         ),
         // Unfit is no attempt worth counting out: each service is asked once, then the dispatcher gives up by itself.
-        Ending::Again(reason) | Ending::Unreachable(reason) | Ending::Unfit(reason) => {
+        Ending::Again(reason) | Ending::Unreachable(reason) | Ending::Interrupted(reason) | Ending::Unfit(reason) => {
             (ImageStatus::Queued, "requeued", Some(reason.clone()))
         }
     };

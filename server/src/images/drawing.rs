@@ -42,6 +42,8 @@ pub(super) enum Ending {
     Cancelled,
     /// The renderer lost it; try again.
     Again(String),
+    /// The hub ended in the middle, which says nothing of the renderer.
+    Interrupted(String),
     /// This renderer cannot; another may.
     Unfit(String),
     /// The renderer is not there; try another, or later.
