@@ -140,3 +140,50 @@ fn restrict(file: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn readers_cannot_write_and_the_file_is_its_owners() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("hub.db");
+        let db = Db::open(&file).await.expect("opens");
+        assert_eq!(std::fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
+        let refused = sqlx::query("insert into settings values ('a', 'b')").execute(db.read()).await.expect_err("read only");
+        assert!(refused.to_string().contains("readonly"), "{refused}");
+        let mut tx = db.write().await.expect("the writer");
+        sqlx::query("insert into settings values ('a', 'b')").execute(&mut *tx).await.expect("writes");
+        drop(tx);
+        let rows: i64 = sqlx::query_scalar("select count(*) from settings").fetch_one(db.read()).await.expect("reads");
+        assert_eq!(rows, 0, "a dropped transaction rolls back");
+        db.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_newer_schema_is_refused_and_an_older_one_is_saved_before_it_is_changed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("hub.db");
+        let set = async |sql: &'static str| {
+            let mut connection = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&file)).await.expect("opens");
+            sqlx::query(sql).execute(&mut connection).await.expect("runs");
+            connection.close().await.expect("closes");
+        };
+        Db::open(&file).await.expect("opens").close().await;
+        set("insert into _sqlx_migrations (version, description, success, checksum, execution_time) values (9999, 'later', 1, x'00', 0)").await;
+        let refused = Db::open(&file).await.expect_err("a newer schema");
+        assert!(refused.to_string().contains("newer central-mcp (schema 9999"), "{refused:#}");
+
+        // As it was before the last migration.
+        set("delete from _sqlx_migrations where version = 9999").await;
+        let newest = MIGRATIONS.iter().map(|migration| migration.version).max().expect("migrations");
+        for sql in ["drop view image_generation_stats", "drop view recent_images_by_agent", "drop table pictures", "drop table images", "drop table workflows"] {
+            set(sql).await;
+        }
+        set("delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)").await;
+        Db::open(&file).await.expect("migrates").close().await;
+        assert!(dir.path().join(format!("hub.before-{newest}.db")).exists());
+    }
+}

@@ -272,6 +272,8 @@ impl Dispatcher {
             };
             // At the end of the hub the row stays `running`: the next start asks the service how it went.
             let ending = tokio::select! {
+                // First: the connection ends with the hub too, and that must not pass for the service's failure.
+                biased;
                 () = inner.stop.cancelled() => { inner.live.end(id); return }
                 ending = draw => ending,
             };

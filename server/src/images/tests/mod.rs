@@ -1,6 +1,9 @@
 //! The room with a real database and real files. The renderer is the built-in sketch; ComfyUI is tested in `comfy/tests`
 //! and, for real, in `end2end/it`.
 
+mod fake;
+mod several;
+
 use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
