@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { scene, until } from './program.mjs';
-import { drawButton, fillForm, inGallery, live, open, painted, promptBox, setUp, signIn } from './screens.mjs';
+import { drawButton, drawing, fillForm, inGallery, live, open, painted, promptBox, setUp, signIn } from './screens.mjs';
 
 scene('from the set-up link to a picture, the same again, a cancelled one, and back in through the door', async ({ hub, page, watch }) => {
     await setUp(page, hub);
@@ -23,7 +23,7 @@ scene('from the set-up link to a picture, the same again, a cancelled one, and b
     // A longer one, by the keyboard: steps and previews are seen while it is drawn.
     await fillForm(page, { prompt: 'two joined nodes, logo', steps: 100, edge: 512 });
     await promptBox(page).press('Control+Enter');
-    await page.getByText(/step\s*\d+\s*of\s*100/i).first().waitFor();
+    await drawing(page, 100).first().waitFor();
     const preview = page.locator('img[src*="/preview"]').first();
     await painted(preview);
     const first = await preview.getAttribute('src');
@@ -49,14 +49,16 @@ scene('from the set-up link to a picture, the same again, a cancelled one, and b
     await open(page, '/images');
     await fillForm(page, { prompt: 'a very long one', steps: 150, count: 8, edge: 256 });
     await drawButton(page).click();
-    await page.getByText(/step\s*\d+\s*of\s*150/i).first().waitFor();
+    await drawing(page, 150).first().waitFor();
     await page.getByRole('button', { name: /^cancel/i }).first().click();
     await page.getByText(/\bcancelled\b/i).first().waitFor();
-    await until('nothing is drawn any more', async () => (await page.getByText(/step\s*\d+\s*of\s*150/i).count()) === 0);
+    await until('nothing is drawn any more', async () => (await drawing(page, 150).count()) === 0);
 
     // Out, and in again; a wrong password is told, and lets nobody in.
     await signOut(page);
-    await page.waitForURL('**/login**');
+    await page.waitForURL(url => url.pathname === '/');
+    await page.goto('/overview');
+    assert.ok(page.url().includes('/login'), 'signed out');
     watch.expect(/^answer 401: POST \/login$/, /status of 401/);
     await signIn(page, 'ada', 'not the password');
     await page.getByText(/wrong|not right|do(es)? not match/i).first().waitFor();
@@ -79,7 +81,5 @@ async function seedOf(page) {
 }
 
 async function signOut(page) {
-    await page.goto('/settings');
-    await live(page);
     await page.getByRole('button', { name: /sign out/i }).first().click();
 }

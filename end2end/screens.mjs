@@ -31,24 +31,27 @@ export async function open(page, path) {
     await live(page);
 }
 
-export const promptBox = page => page.getByRole('textbox', { name: /prompt/i }).first();
+export const promptBox = page => page.getByRole('textbox', { name: /^prompt/i });
 
 /** Fills the prompt form with what is given; what is not given stays. */
-export async function fillForm(page, { prompt, steps, count, seed, edge }) {
+export async function fillForm(page, { prompt, steps, count, edge }) {
     if (prompt !== undefined) await promptBox(page).fill(prompt);
     if (edge !== undefined) {
-        await page.getByLabel(/^width/i).fill(String(edge));
-        await page.getByLabel(/^height/i).fill(String(edge));
+        await page.getByText('Own size').click();
+        await page.getByRole('spinbutton', { name: /^width/i }).fill(String(edge));
+        await page.getByRole('spinbutton', { name: /^height/i }).fill(String(edge));
     }
-    if (steps !== undefined) await page.getByLabel(/^steps/i).fill(String(steps));
-    if (count !== undefined) await page.getByLabel(/^count/i).fill(String(count));
-    if (seed !== undefined) await page.getByLabel(/^seed/i).fill(String(seed));
+    if (steps !== undefined) await page.getByRole('spinbutton', { name: /^steps/i }).fill(String(steps));
+    if (count !== undefined) await page.getByRole('spinbutton', { name: /^count/i }).fill(String(count));
 }
 
 export const drawButton = page => page.getByRole('button', { name: /^draw/i });
 
-/** The finished picture of a prompt in the gallery. */
-export const inGallery = (page, prompt) => page.locator('a[href^="/images/"]').filter({ hasText: prompt });
+/** What ended, by its prompt, in the gallery. */
+export const inGallery = (page, prompt) => page.locator('.gallery').getByRole('link').filter({ hasText: prompt });
+
+/** The words of an image that is being drawn. */
+export const drawing = (page, steps) => page.getByText(new RegExp(`step\\s*\\d+\\s*of\\s*${steps}\\b`, 'i'));
 
 /** Whether a picture is there in pixels, not only as an element. */
 export async function painted(image) {

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startComfyui } from './comfyui.mjs';
 import { openBrowser, Program, ROOT, SIZES, until } from './program.mjs';
-import { askAs, drawButton, fillForm, inGallery, open, setUp } from './screens.mjs';
+import { askAs, drawButton, drawing, fillForm, inGallery, open, setUp } from './screens.mjs';
 
 const MOST = 70_000;
 const ASKED = [
@@ -32,7 +32,7 @@ try {
     // One is being drawn while the camera clicks.
     await fillForm(page, { prompt: 'Empty state for an invoice list: three paper planes', steps: 150, count: 16 });
     await drawButton(page).click();
-    await until('it is drawn', () => page.getByText(/step\s*\d+\s*of\s*150/i).count());
+    await until('it is drawn', () => drawing(page, 150).count());
     for (const theme of ['dark', 'light']) {
         await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
         await open(page, '/overview');

@@ -64,7 +64,10 @@ async fn a_200_that_is_no_success_is_not_taken_for_one() {
     // What could be drawn is drawn, and what was left out is said.
     let view = scene.bad(fake::LEFT_OUT, 30).await;
     assert_eq!(view["status"], "done", "{view}");
-    assert!(view["reason"].as_str().unwrap_or_default().contains("node 8 (SaveImage) lacks its input images"), "{view}");
+    assert!(
+        view["reason"].as_str().unwrap_or_default().contains("node 8 (SaveImage) lacks its input images"),
+        "{view}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,7 +141,10 @@ async fn emoji_and_the_largest_seed_reach_the_backend_as_they_are() {
         let mut draft = draft(prompt);
         draft["seed"] = seed;
         let view = scene.client.drawn(draft, 20).await;
-        assert_eq!((&view["draft"]["seed"], &view["draft"]["prompt"]), (&json!("18446744073709551615"), &json!(prompt)));
+        assert_eq!(
+            (&view["draft"]["seed"], &view["draft"]["prompt"]),
+            (&json!("18446744073709551615"), &json!(prompt))
+        );
     }
     for graph in scene.fake.graphs() {
         assert_eq!(graph["8"]["inputs"]["seed"], json!(u64::MAX), "{graph}");

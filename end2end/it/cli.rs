@@ -30,11 +30,14 @@ async fn an_account_made_beside_a_running_hub_closes_its_set_up() {
     let folder = Folder::new();
     let hub = Hub::start(folder.path());
     assert!(hub.setup.as_deref().is_some_and(|link| link.contains("/setup?code=")), "{:?}", hub.setup);
-    let made: Value = serde_json::from_str(&done(folder.path(), &[&USER[..], &["--json"]].concat(), &format!("{PASSWORD}\n"))).unwrap();
+    let made: Value =
+        serde_json::from_str(&done(folder.path(), &[&USER[..], &["--json"]].concat(), &format!("{PASSWORD}\n")))
+            .unwrap();
     assert_eq!((&made["name"], &made["role"]), (&json!("ada"), &json!("owner")));
     assert!(!made.to_string().contains(PASSWORD) && made.get("password_hash").is_none(), "{made}");
     // The running hub sees it at once: a stranger is led to the login, no longer to the set-up.
-    let answer = hub.stranger().request(reqwest::Method::GET, "/overview").header("accept", "text/html").send().await.unwrap();
+    let answer =
+        hub.stranger().request(reqwest::Method::GET, "/overview").header("accept", "text/html").send().await.unwrap();
     assert_eq!(answer.headers()["location"], "/login?next=%2Foverview");
     assert!(hub.stop().success());
     assert_eq!(Hub::start(folder.path()).setup, None, "the next start prints no link");
@@ -102,14 +105,19 @@ async fn a_comfyui_set_up_beside_a_running_hub_gets_its_work() {
     let client = hub.client(&token(folder.path(), "operator"));
     let url = fake.url.clone();
     let data = folder.path().to_owned();
-    let output = tokio::task::spawn_blocking(move || setup(&data, &["pod", &url, "bearer", "s3cret-s3cret", "0.59"])).await.unwrap();
+    let output = tokio::task::spawn_blocking(move || setup(&data, &["pod", &url, "bearer", "s3cret-s3cret", "0.59"]))
+        .await
+        .unwrap();
     let (code, said) = ended(&output);
     assert_eq!(code, Some(0), "{said}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("pod is active"));
     assert!(said.contains("ComfyUI 0.3.75") && !said.contains("s3cret"), "{said}");
 
     let services = client.call("list_services", json!({})).await.json();
-    assert_eq!((&services[0]["name"], &services[0]["active"], &services[0]["auth"]), (&json!("pod"), &json!(true), &json!("bearer")));
+    assert_eq!(
+        (&services[0]["name"], &services[0]["active"], &services[0]["auth"]),
+        (&json!("pod"), &json!(true), &json!("bearer"))
+    );
     assert_eq!(services[0]["price_per_hour"], 590_000);
     let view = client.drawn(json!({ "prompt": "a fox", "width": 64, "height": 64, "steps": 1 }), 20).await;
     assert_eq!(view["renderer"], "pod");
@@ -130,9 +138,9 @@ fn a_comfyui_that_fails_its_test_is_not_stored() {
     ends_with(&setup(folder.path(), &["pod"]), 1, "the input ended before");
 
     let hub = Hub::start(folder.path());
-    let services = tokio::runtime::Runtime::new().unwrap().block_on(async {
-        hub.client(&token(folder.path(), "viewer")).call("list_services", json!({})).await.json()
-    });
+    let services = tokio::runtime::Runtime::new()
+        .unwrap()
+        .block_on(async { hub.client(&token(folder.path(), "viewer")).call("list_services", json!({})).await.json() });
     assert_eq!(services, json!([]));
 }
 
@@ -168,7 +176,8 @@ async fn a_hub_that_is_asked_to_end_ends_in_order_and_takes_its_work_up_again() 
     let mut live = client.live().await;
     let status = tokio::task::spawn_blocking(move || hub.stop()).await.unwrap();
     assert_eq!(status.code(), Some(0));
-    until("the stream ends with the hub", Duration::from_secs(5), async || live.next().await.is_none().then_some(())).await;
+    until("the stream ends with the hub", Duration::from_secs(5), async || live.next().await.is_none().then_some(()))
+        .await;
 
     let hub = Hub::start(folder.path());
     let view = hub.client(&secret).ended(&id, 30).await;

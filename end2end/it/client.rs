@@ -78,14 +78,23 @@ impl Client {
     }
 
     /// Waits until `holds` of the image.
-    pub(crate) async fn image_when(&self, id: &Value, what: &str, seconds: u64, holds: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn image_when(
+        &self,
+        id: &Value,
+        what: &str,
+        seconds: u64,
+        holds: impl Fn(&Value) -> bool,
+    ) -> Value {
         let mut last = Value::Null;
         let limit = Duration::from_secs(seconds);
-        let wait = until(what, limit, async || {
+        let began = std::time::Instant::now();
+        until(what, 2 * limit, async || {
             last = self.image(id).await;
-            holds(&last).then(|| last.clone())
-        });
-        wait.await
+            let held = holds(&last);
+            assert!(held || began.elapsed() < limit, "not within {seconds} s: {what}; it is {last}");
+            held.then(|| last.clone())
+        })
+        .await
     }
 
     /// Waits until the image has ended.
@@ -104,9 +113,10 @@ impl Client {
 
     /// Adds a ComfyUI service and gives it work; its id.
     pub(crate) async fn service(&self, name: &str, base_url: &str) -> Value {
-        let draft = json!({ "name": name, "kind": "comfyui", "base_url": base_url, "auth": null, "price_per_hour": 360_000 });
+        let draft =
+            json!({ "name": name, "kind": "comfyui", "base_url": base_url, "auth": null, "price_per_hour": 360_000 });
         let id = self.call("add_service", json!({ "draft": draft })).await.json()["id"].clone();
-        let view = self.call("activate_service", json!({ "id": id, "active": true })).await.json();
+        let view = self.call("set_service_active", json!({ "id": id, "active": true })).await.json();
         assert_eq!(view["active"], true);
         id
     }

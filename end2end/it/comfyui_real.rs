@@ -99,7 +99,8 @@ impl Scene {
 }
 
 fn draft(change: Value) -> Value {
-    let mut draft = json!({ "prompt": "a red fox in snow", "width": 64, "height": 64, "steps": 4, "seed": "18446744073709551615" });
+    let mut draft =
+        json!({ "prompt": "a red fox in snow", "width": 64, "height": 64, "steps": 4, "seed": "18446744073709551615" });
     draft.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
     draft
 }
@@ -126,7 +127,11 @@ async fn a_real_comfyui_draws_what_was_asked_and_everybody_sees_it() {
     });
     assert!(heard.await.is_ok(), "heard {steps} steps, preview: {}", preview.is_some());
     let first = client.ended(&id, 60).await;
-    assert_eq!((&first["status"], &first["renderer"], &first["attempts"]), (&json!("done"), &json!("real"), &json!(1)), "{first}");
+    assert_eq!(
+        (&first["status"], &first["renderer"], &first["attempts"]),
+        (&json!("done"), &json!("real"), &json!(1)),
+        "{first}"
+    );
     assert!(first["drawn_ms"].as_i64() > Some(0) && first["cost"].as_i64() >= Some(0), "{first}");
     let thumbnail = client.bytes(&format!("/pictures/{}", first["pictures"][0]["thumbnail"].as_str().unwrap())).await;
     assert!(thumbnail.starts_with(b"RIFF") && thumbnail[8..].starts_with(b"WEBP"));
@@ -163,7 +168,7 @@ async fn a_real_comfyui_draws_what_was_asked_and_everybody_sees_it() {
     let missing = client.ended(&missing, 60).await;
     assert_eq!(missing["status"], "failed");
     let reason = missing["reason"].as_str().unwrap_or_default();
-    assert!(reason.contains("gone.safetensors") || reason.contains("no active service"), "{missing}");
+    assert!(reason.contains("gone.safetensors") && reason.contains(CHECKPOINT), "{missing}");
 
     a_saved_workflow_is_drawn(client).await;
     a_running_job_is_cancelled(client, comfy).await;
@@ -175,7 +180,8 @@ async fn a_saved_workflow_is_drawn(client: &Client) {
         "1": { "class_type": "EmptyImage", "inputs": { "width": "{{width}}", "height": "{{height}}", "batch_size": 1, "color": "{{colour}}" } },
         "2": { "class_type": "SaveImage", "inputs": { "images": ["1", 0], "filename_prefix": "mine" } },
     });
-    let workflow = client.call("save_workflow", json!({ "name": "one colour", "graph": graph.to_string() })).await.json();
+    let workflow =
+        client.call("save_workflow", json!({ "name": "one colour", "graph": graph.to_string() })).await.json();
     assert_eq!(workflow["inputs"], json!(["colour"]));
     let lacking = draft(json!({ "workflow": workflow["id"] }));
     client.call("draw_image", json!({ "draft": lacking })).await.refuses(422, "needs a value for: colour");
@@ -205,14 +211,14 @@ async fn a_running_job_is_cancelled(client: &Client, comfy: &Comfy) {
 async fn a_comfyui_killed_in_mid_job_loses_no_image() {
     let mut scene = Scene::new().await;
     let client = scene.client.clone();
-    let id = client.draw(draft(json!({ "steps": 150, "width": 128, "height": 128 }))).await["id"].clone();
+    let id = client.draw(draft(json!({ "steps": 60, "width": 128, "height": 128 }))).await["id"].clone();
     let behind = client.draw(draft(json!({ "seed": "2" }))).await["id"].clone();
     let sampling = |view: &Value| view["progress"]["step"].as_u64() > Some(0);
     client.image_when(&id, "sampling has begun", 60, sampling).await;
     scene.comfy.kill();
     scene.comfy.restart().await;
     // Drawn again, or failed with a reason that says so: never silently dropped.
-    let view = client.ended(&id, 150).await;
+    let view = client.ended(&id, 240).await;
     match view["status"].as_str() {
         Some("done") => assert!(view["attempts"].as_u64() >= Some(2), "{view}"),
         Some("failed") => assert!(view["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{view}"),

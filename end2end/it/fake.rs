@@ -113,7 +113,8 @@ async fn object_info(Path(class): Path<String>) -> Json<Value> {
 async fn open(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(move |mut socket: WebSocket| async move {
         let mut ended = shared.ended.subscribe();
-        let hello = json!({ "type": "status", "data": { "status": { "exec_info": { "queue_remaining": 0 } }, "sid": "x" } });
+        let hello =
+            json!({ "type": "status", "data": { "status": { "exec_info": { "queue_remaining": 0 } }, "sid": "x" } });
         let _ = socket.send(Message::text(hello.to_string())).await;
         loop {
             tokio::select! {
@@ -149,7 +150,8 @@ async fn submit(State(shared): State<Shared>, Json(body): Json<Value>) -> Respon
         }
         LEFT_OUT => {
             let error = json!({ "type": "required_input_missing", "message": "Required input is missing", "details": "images", "extra_info": { "input_name": "images" } });
-            answer["node_errors"] = json!({ "8": { "class_type": "SaveImage", "dependent_outputs": ["8"], "errors": [error] } });
+            answer["node_errors"] =
+                json!({ "8": { "class_type": "SaveImage", "dependent_outputs": ["8"], "errors": [error] } });
         }
         _ => {}
     }

@@ -75,7 +75,11 @@ async fn killed_twenty_times_during_a_hundred_jobs_it_loses_none_and_draws_none_
         };
         tokio::join!(ask(&client, round, &mut dice, &mut told), kill);
     }
-    assert!(told.accepted.len() > JOBS / 4, "too few were accepted for this to prove anything: {}", told.accepted.len());
+    assert!(
+        told.accepted.len() > JOBS / 4,
+        "too few were accepted for this to prove anything: {}",
+        told.accepted.len()
+    );
 
     let hub = Hub::start(folder.path());
     let client = hub.client(&token);
@@ -107,7 +111,8 @@ async fn sound(folder: &Folder, told: &Told) {
     assert_eq!(check, "ok");
     assert!(sqlx::query("pragma foreign_key_check").fetch_all(&mut db).await.unwrap().is_empty());
 
-    let rows = sqlx::query("select prompt, count(*) as n, min(status) as status from images group by prompt").fetch_all(&mut db);
+    let rows = sqlx::query("select prompt, count(*) as n, min(status) as status from images group by prompt")
+        .fetch_all(&mut db);
     let rows: BTreeMap<String, (i64, String)> =
         rows.await.unwrap().iter().map(|row| (row.get("prompt"), (row.get("n"), row.get("status")))).collect();
     for (prompt, (n, status)) in &rows {

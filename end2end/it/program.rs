@@ -105,8 +105,7 @@ impl Hub {
 
     fn start_by(mut command: Command, data: &Path, port: u16) -> Self {
         command.arg("serve").arg("--data").arg(data).args(["--listen", &format!("127.0.0.1:{port}")]);
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (kept, mut errors) = (log.clone(), child.stderr.take().unwrap());
         std::thread::spawn(move || {

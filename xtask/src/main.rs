@@ -2,12 +2,14 @@
 //!
 //! One file per verb. Every long step says first what it does; a failure says what to do about it.
 #![expect(clippy::print_stdout, reason = "a command-line tool talks to the person in front of it")]
+#![expect(clippy::disallowed_methods, reason = "a tool that measures and waits has no clock of the hub's")]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod cmd;
 mod comfyui;
 mod css;
@@ -74,6 +76,18 @@ enum Verb {
         #[arg(long)]
         skip_comfyui: bool,
     },
+    /// Measure every budget on the program that ships, and print it beside the budget.
+    Bench {
+        /// Also write it into BENCHMARKS.md.
+        #[arg(long)]
+        write: bool,
+        /// Measure this program instead of building one.
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
+        /// Leave out what needs a real ComfyUI.
+        #[arg(long)]
+        skip_comfyui: bool,
+    },
     /// Build the one file that ships: target/dist/central-mcp.
     Dist,
     /// Check the rules of the house that a program can check.
@@ -90,6 +104,7 @@ fn main() -> ExitCode {
         Verb::Queries { check: true } => queries::check(),
         Verb::Comfyui { dir, port, install_only } => comfyui::comfyui(dir, port, install_only),
         Verb::Test { skip_e2e, skip_comfyui } => test::test(skip_e2e, skip_comfyui),
+        Verb::Bench { write, program, skip_comfyui } => bench::bench(write, program, skip_comfyui),
         Verb::Dist => dist::dist().map(|_| ()),
         Verb::Tidy => tidy::tidy(),
     };

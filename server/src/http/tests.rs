@@ -1,7 +1,5 @@
 //! The layers and routes over a real hub, without a network: requests go straight into the router.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap in a helper is a failed test")]
-
 use axum::{
     Router,
     body::{Body, Bytes},

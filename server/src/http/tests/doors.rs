@@ -11,7 +11,8 @@ async fn a_stranger_sees_the_public_doors_and_nothing_else() {
         assert_eq!(house.status(ask(Method::GET, path, &[])).await, StatusCode::OK, "{path}");
     }
     // Whether there is such a path is nobody's business either.
-    let closed = ["/overview", "/live", "/pictures/00", "/images/x/preview", "/nonsense", "/healthz/", "//", "/api/write"];
+    let closed =
+        ["/overview", "/live", "/pictures/00", "/images/x/preview", "/nonsense", "/healthz/", "//", "/api/write"];
     for path in closed {
         let response = house.send(ask(Method::GET, path, &[])).await;
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path}");
@@ -44,7 +45,8 @@ async fn a_token_that_is_not_valid_is_told_so_even_at_a_public_door() {
     let good = house.token(Role::Viewer, Some(1)).await;
     let (name, sent) = bearer(&good);
     assert_eq!(house.status(ask(Method::GET, "/overview", &[(name, &sent)])).await, StatusCode::OK);
-    for wrong in ["Bearer ", "Bearer nonsense", "Basic YTpi", "cmcp", "", &format!("{sent}0"), &sent[..sent.len() - 1]] {
+    for wrong in ["Bearer ", "Bearer nonsense", "Basic YTpi", "cmcp", "", &format!("{sent}0"), &sent[..sent.len() - 1]]
+    {
         for path in ["/", "/overview", "/healthz"] {
             let response = house.send(ask(Method::GET, path, &[("authorization", wrong), HTML])).await;
             assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{wrong} {path}");
@@ -111,7 +113,11 @@ async fn a_foreign_page_cannot_write_with_our_cookie() {
     for header in foreign {
         for path in ["/api/write", "/uploads", "/nonsense"] {
             for method in [Method::POST, Method::PUT, Method::DELETE] {
-                assert_eq!(house.status(ask(method, path, &[cookie, header])).await, StatusCode::FORBIDDEN, "{header:?}");
+                assert_eq!(
+                    house.status(ask(method, path, &[cookie, header])).await,
+                    StatusCode::FORBIDDEN,
+                    "{header:?}"
+                );
             }
         }
         // Reading is left to the browser's own rule: the answer cannot be read there.

@@ -11,7 +11,7 @@ use axum::{
 };
 use futures_util::StreamExt as _;
 use serde_json::json;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// How it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Fake {
         let port = listener.local_addr().unwrap().port();
         let shared = Shared(Arc::new(Mutex::new((mood, Vec::new()))));
         let router = Router::new().fallback(answer).with_state(shared.clone());
-        let serving = tokio::spawn(async move { drop(axum::serve(listener, router).await) });
+        let serving = TaskTracker::new().spawn(async move { drop(axum::serve(listener, router).await) });
         Self { port, shared, _serving: AbortOnDropHandle::new(serving) }
     }
 

@@ -1,0 +1,155 @@
+//! The queue: what is being drawn, with progress and preview, and what waits.
+
+use leptos::prelude::*;
+use server::{
+    caller::Right,
+    id::ImageId,
+    images::{ImageStatus, ImageView, Progress},
+};
+
+use super::{
+    calls::{act, cancel_image},
+    first_words,
+};
+use crate::{
+    Refusal,
+    frame::{Me, MeSignal, use_me},
+    live,
+    ui::{self, StatusBadge, actor_face},
+};
+
+/// The card; nothing at all while the queue is empty.
+#[component]
+pub(super) fn Queue(
+    /// Running ones first, then waiting ones.
+    queue: Resource<Result<Vec<ImageView>, Refusal>>,
+) -> impl IntoView {
+    let me = use_me();
+    let views = move || queue.get().and_then(Result::ok).unwrap_or_default();
+    // A row is made anew when anything of it but the live progress changed.
+    let key = |view: &ImageView| (view.id, view.status.word(), view.place, view.reason.clone());
+    view! {
+        <Transition>
+            <Show when=move || !views().is_empty()>
+                <section class="queue card" id="queue" aria-label="Queue">
+                    <For each=views key=key children=move |view| row(view, me) />
+                </section>
+            </Show>
+        </Transition>
+    }
+}
+
+fn row(view: ImageView, me: MeSignal) -> AnyView {
+    let cancel = {
+        let view = view.clone();
+        move || may_change(&view, me.get().as_ref()).then(|| cancel_button(view.id))
+    };
+    match view.status {
+        ImageStatus::Queued => waiting(view, cancel.into_any()),
+        _ => drawing(view, cancel.into_any()),
+    }
+}
+
+/// Whether this person may cancel, retry or delete it: their own, or anybody's for an operator.
+pub(super) fn may_change(view: &ImageView, me: Option<&Me>) -> bool {
+    me.is_some_and(|me| me.role.may(Right::Operate) || (me.role.may(Right::Draw) && me.actor == view.asked_by))
+}
+
+/// The button that cancels a waiting or running image.
+pub(super) fn cancel_button(id: ImageId) -> AnyView {
+    let sent = RwSignal::new(false);
+    let cancel = move |_| {
+        sent.set(true);
+        act(
+            async move {
+                let answer = cancel_image(id).await;
+                if answer.is_err() {
+                    // The row may be gone by now.
+                    let _ = sent.try_set(false);
+                }
+                answer
+            },
+            |_| ui::say("Cancelled"),
+        );
+    };
+    view! { <button type="button" class="cancel" on:click=cancel disabled=sent>"Cancel"</button> }.into_any()
+}
+
+fn drawing(view: ImageView, cancel: AnyView) -> AnyView {
+    let title = first_words(&view.draft.prompt);
+    let renderer = view.renderer.clone().unwrap_or_default();
+    let seed = view.draft.seed.map(|seed| seed.to_string()).unwrap_or_default();
+    let task = view.draft.task.clone().map(|task| view! { <span class="task">"for " {task}</span> });
+    let reason = view.reason.clone().map(|reason| view! { <p class="reason">{reason}</p> });
+    let id = view.id;
+    let last = view.progress.clone();
+    view! {
+        <article class="job">
+            {preview(id, last.clone())}
+            <div class="what">
+                <header>
+                    {actor_face(&view.asked_by)}
+                    <a class="title" href=format!("/images/{id}")>{title}</a>
+                    <StatusBadge word="drawing" class="ok" />
+                    {cancel}
+                </header>
+                {steps(id, last, format!(" · {renderer}"))}
+                <p class="facts">"seed " <span class="mono">{seed}</span> " " {task}</p>
+                {reason}
+            </div>
+        </article>
+    }
+    .into_any()
+}
+
+/// The newest preview, in a box that is there from the start so that nothing jumps.
+pub(super) fn preview(id: ImageId, last: Option<Progress>) -> AnyView {
+    let live = live::live();
+    let rev = Memo::new(move |_| {
+        let before = last.as_ref().map_or(0, |progress| progress.preview);
+        live.progress(id).map_or(before, |progress| progress.preview)
+    });
+    let image = move || {
+        let rev = rev.get();
+        (rev > 0).then(|| view! { <img src=format!("/images/{id}/preview?rev={rev}") alt="Preview" decoding="async" /> })
+    };
+    view! { <div class="preview">{image}</div> }.into_any()
+}
+
+/// Steps as a segmented bar and in words, with `after` at their end.
+pub(super) fn steps(id: ImageId, last: Option<Progress>, after: String) -> AnyView {
+    let live = live::live();
+    let now = Memo::new(move |_| live.progress(id).or_else(|| last.clone()).unwrap_or_default());
+    let words = move || now.with(|now| match (now.phase.as_str(), now.steps) {
+        ("", _) => "starting".to_owned(),
+        (phase, 0) => phase.to_owned(),
+        (phase, steps) => format!("{phase}, step {} of {steps}", now.step),
+    });
+    let style = move || now.with(|now| format!("--step:{};--steps:{}", now.step, now.steps.max(1)));
+    view! {
+        <div
+            class="steps" role="progressbar" aria-label="Steps" aria-valuemin="0" style=style
+            aria-valuenow=move || now.with(|now| now.step.to_string())
+            aria-valuemax=move || now.with(|now| now.steps.max(1).to_string())
+            aria-valuetext=words
+        ></div>
+        <p class="facts"><b>{words}</b> {after}</p>
+    }
+    .into_any()
+}
+
+fn waiting(view: ImageView, cancel: AnyView) -> AnyView {
+    let place = view.place.unwrap_or_default();
+    let word = if place == 0 { "next" } else { "then" };
+    let reason = view.reason.clone().map(|reason| view! { <span class="reason">{reason}</span> });
+    view! {
+        <div class="waiting">
+            <span class="badge quiet" title=format!("{place} before it")>{word}</span>
+            {actor_face(&view.asked_by)}
+            <a class="title" href=format!("/images/{}", view.id)>{first_words(&view.draft.prompt)}</a>
+            {reason}
+            {cancel}
+        </div>
+    }
+    .into_any()
+}
