@@ -28,7 +28,7 @@ scene('a restart is told as reconnecting, and the page comes back by itself with
     await page.evaluate(() => { window.sameDocument = true; });
     await fillForm(page, { prompt: 'drawn across a restart', steps: 150, count: 2 });
     await drawButton(page).click();
-    await drawing(page, 150).first().waitFor();
+    await drawing(page, 150 * 2).first().waitFor();
     // The page must notice and try again: refused connections are what it sees.
     watch.expect(/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_NETWORK/);
     await hub.down('SIGKILL');
@@ -37,7 +37,7 @@ scene('a restart is told as reconnecting, and the page comes back by itself with
     await live(page);
     await inGallery(page, 'drawn across a restart').locator('img').first().waitFor({ timeout: 40_000 });
     assert.equal(await page.evaluate(() => window.sameDocument), true, 'without a reload');
-    assert.equal(await drawing(page, 150).count(), 0, 'nothing is said to be drawn any more');
+    assert.equal(await drawing(page, 150 * 2).count(), 0, 'nothing is said to be drawn any more');
     const shown = await inGallery(page, 'drawn across a restart').count();
     await page.reload();
     await live(page);

@@ -49,14 +49,14 @@ scene('from the set-up link to a picture, the same again, a cancelled one, and b
     await open(page, '/images');
     await fillForm(page, { prompt: 'a very long one', steps: 150, count: 8, edge: 256 });
     await drawButton(page).click();
-    await drawing(page, 150).first().waitFor();
+    await drawing(page, 150 * 8).first().waitFor();
     await page.getByRole('button', { name: /^cancel/i }).first().click();
     await page.getByText(/\bcancelled\b/i).first().waitFor();
-    await until('nothing is drawn any more', async () => (await drawing(page, 150).count()) === 0);
+    await until('nothing is drawn any more', async () => (await drawing(page, 150 * 8).count()) === 0);
 
     // Out, and in again; a wrong password is told, and lets nobody in.
     await signOut(page);
-    await page.waitForURL(url => url.pathname === '/');
+    await page.waitForURL(url => ['/', '/login'].includes(url.pathname));
     await page.goto('/overview');
     assert.ok(page.url().includes('/login'), 'signed out');
     watch.expect(/^answer 401: POST \/login$/, /status of 401/);

@@ -104,7 +104,7 @@ export class Program {
 }
 
 // A page that is left drops what it was loading: that is no fault. Everything else is.
-const LEFT = /^request failed: GET \S+ net::ERR_ABORTED$/;
+const LEFT = /^request failed: (GET \S+|POST \/api\/\S+) net::ERR_ABORTED$/;
 
 /** Collects what went wrong in a page, except what the test said it expects. */
 class Watch {

@@ -50,7 +50,7 @@ export const drawButton = page => page.getByRole('button', { name: /^draw/i });
 /** What ended, by its prompt, in the gallery. */
 export const inGallery = (page, prompt) => page.locator('.gallery').getByRole('link').filter({ hasText: prompt });
 
-/** The words of an image that is being drawn. */
+/** The words of an image that is being drawn; `steps` are those of all its pictures together. */
 export const drawing = (page, steps) => page.getByText(new RegExp(`step\\s*\\d+\\s*of\\s*${steps}\\b`, 'i'));
 
 /** Whether a picture is there in pixels, not only as an element. */

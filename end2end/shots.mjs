@@ -3,8 +3,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { startComfyui } from './comfyui.mjs';
-import { openBrowser, Program, ROOT, SIZES, until } from './program.mjs';
+import { openBrowser, Program, ROOT, SCREENS, SIZES, until } from './program.mjs';
 import { askAs, drawButton, drawing, fillForm, inGallery, open, setUp } from './screens.mjs';
 
 const MOST = 70_000;
@@ -14,9 +13,13 @@ const ASKED = [
     ['d', 'Glass dashboard, hero picture'], ['c', 'Harbour at dusk, grain'], ['d', 'Empty state: three paper planes'],
     ['b', 'Blueprint of a quiet machine'], ['a', 'Release banner, colours of autumn'], ['d', 'Invoice list with nothing in it'],
 ];
+// Asked for while it is drawn: the crew is at work.
+const WAITING = [
+    ['a', 'Cover for the weekly report'], ['b', 'Map of the modules, as islands'], ['c', 'Error page: a lighthouse in fog'],
+    ['d', 'Icon for an empty inbox'], ['a', 'Two paths that meet, flat shapes'], ['c', 'Loading state: a slow tide'], ['d', 'Settings header, quiet colours'],
+];
 
 const hub = await Program.start();
-const comfyui = await startComfyui();
 const browser = await openBrowser();
 try {
     const context = await browser.newContext({ baseURL: hub.origin, viewport: SIZES.desktop, colorScheme: 'dark', reducedMotion: 'reduce' });
@@ -32,13 +35,14 @@ try {
     // One is being drawn while the camera clicks.
     await fillForm(page, { prompt: 'Empty state for an invoice list: three paper planes', steps: 150, count: 16 });
     await drawButton(page).click();
-    await until('it is drawn', () => drawing(page, 150).count());
+    await until('it is drawn', () => drawing(page, 150 * 16).count());
+    for (const [agent, prompt] of WAITING) await askAs(hub, tokens[agent], { prompt });
     for (const theme of ['dark', 'light']) {
         await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
         await open(page, '/overview');
         await until('every picture is loaded', () => page.evaluate(() => [...document.images].every(image => image.complete)));
         await page.waitForTimeout(500);
-        const png = await page.screenshot();
+        const png = await page.screenshot({ path: join(SCREENS, `shot-${theme}.png`) });
         const webp = await toWebp(png);
         const file = join(ROOT, 'public', `shot-overview-${theme}.webp`);
         writeFileSync(file, webp);
@@ -46,7 +50,6 @@ try {
     }
 } finally {
     await browser.close();
-    await comfyui.close();
     await hub.stop();
 }
 

@@ -5,7 +5,6 @@ use leptos_meta::{Title, provide_meta_context};
 use leptos_router::{
     SsrMode,
     components::{A, Route, Router, Routes},
-    hooks::use_location,
     path,
 };
 use serde::{Deserialize, Serialize};
@@ -161,9 +160,7 @@ pub fn App() -> impl IntoView {
 /// The navigation: a rail at the left, a bar at the bottom of a phone.
 #[component]
 fn Rail() -> impl IntoView {
-    let location = use_location();
     let me = use_me();
-    let here = move |address: &'static str| location.pathname.get().starts_with(address).then_some("page");
     view! {
         <nav class="rail" aria-label="Pages">
             <a class="brand" href="/" rel="external" aria-label="central-mcp, the landing page">{icon("mark")} <span>"central-mcp"</span></a>
@@ -171,10 +168,9 @@ fn Rail() -> impl IntoView {
                 {PAGES
                     .into_iter()
                     .map(|(address, name, sign, key)| {
-                        let here = here.clone();
                         view! {
                             <li>
-                                <A href=address attr:aria-current=move || here(address)>
+                                <A href=address>
                                     {icon(sign)} <span class="name">{name}</span> <kbd aria-hidden="true">"g " {key}</kbd>
                                 </A>
                             </li>
@@ -190,7 +186,7 @@ fn Rail() -> impl IntoView {
                     })}
                 </Suspense>
                 <form method="post" action="/logout">
-                    <button class="quiet" type="submit" title="Sign out" aria-label="Sign out">{icon("out")}</button>
+                    <button class="quiet" type="submit" title="Sign out">{icon("out")} <span class="hidden">"Sign out"</span></button>
                 </form>
             </div>
         </nav>

@@ -144,7 +144,7 @@ async fn logout(Extension(hub): Extension<Hub>, Extension(visit): Extension<Visi
         Err(failure) => Err(failure.into()),
     };
     match ended {
-        Ok(()) => ([(header::SET_COOKIE, clear_cookie(visit.secure))], Redirect::to("/")).into_response(),
+        Ok(()) => ([(header::SET_COOKIE, clear_cookie(visit.secure))], Redirect::to("/login")).into_response(),
         Err(error) => error.into_response(),
     }
 }

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     Refusal,
     frame::{Bar, Me, use_me},
-    live,
+    live::{self, Live},
     ui::{self, Dialog, icon},
 };
 
@@ -50,7 +50,7 @@ pub(crate) fn Detail() -> impl IntoView {
                 let me = Memo::new(move |_| me.get());
                 move || match view.get() {
                     None => ().into_any(),
-                    Some(Ok(view)) => page(view, me.get()),
+                    Some(Ok(view)) => page(view, me.get(), live),
                     Some(Err(refusal)) => failed(&refusal.0),
                 }
             }
@@ -81,12 +81,12 @@ fn failed(failure: &Failure) -> AnyView {
     .into_any()
 }
 
-fn page(view: ImageView, me: Option<Me>) -> AnyView {
+fn page(view: ImageView, me: Option<Me>, live: Live) -> AnyView {
     let title = first_words(&view.draft.prompt);
     view! {
         <Bar title=title><a href="/images">"All images"</a></Bar>
         <article class="detail">
-            <div class="pictures">{pictures(&view)}</div>
+            <div class="pictures">{pictures(&view, live)}</div>
             <div class="side card">
                 {facts(&view)}
                 {actions(&view, me.as_ref())}
@@ -96,11 +96,11 @@ fn page(view: ImageView, me: Option<Me>) -> AnyView {
     .into_any()
 }
 
-fn pictures(view: &ImageView) -> AnyView {
+fn pictures(view: &ImageView, live: Live) -> AnyView {
     match view.status {
         ImageStatus::Running => {
             let renderer = view.renderer.as_deref().map(|name| format!(" · {name}")).unwrap_or_default();
-            view! { {preview(view.id, view.progress.clone())} {steps(view.id, view.progress.clone(), renderer)} }.into_any()
+            view! { {preview(live, view.id, view.progress.clone())} {steps(live, view.id, view.progress.clone(), renderer)} }.into_any()
         }
         ImageStatus::Queued => {
             let words = match view.place {
@@ -165,7 +165,7 @@ fn actions(view: &ImageView, me: Option<&Me>) -> AnyView {
 
 /// Asks for it again and goes to the new image's page.
 fn again_button(id: ImageId, vary: bool, word: &'static str, hint: &'static str, sign: &'static str) -> AnyView {
-    let navigate = StoredValue::new_local(use_navigate());
+    let navigate = StoredValue::new(use_navigate());
     let ask = move |_| {
         act(draw_again(id, vary), move |view| {
             navigate.with_value(|navigate| navigate(&format!("/images/{}", view.id), NavigateOptions::default()));
@@ -177,7 +177,7 @@ fn again_button(id: ImageId, vary: bool, word: &'static str, hint: &'static str,
 /// Deletes after one more question, whose button names the consequence.
 fn delete_button(id: ImageId, pictures: usize) -> AnyView {
     let open = RwSignal::new(false);
-    let navigate = StoredValue::new_local(use_navigate());
+    let navigate = StoredValue::new(use_navigate());
     let delete = move |_| {
         open.set(false);
         act(delete_image(id), move |()| {
@@ -193,11 +193,13 @@ fn delete_button(id: ImageId, pictures: usize) -> AnyView {
     view! {
         <button type="button" class="danger" on:click=move |_| open.set(true)>{icon("trash")} "Delete"</button>
         <Dialog open=open title="Delete this image?".to_owned()>
-            <p>"It cannot be brought back. The same prompt and seed may draw it again."</p>
-            <footer>
-                <button type="button" on:click=move |_| open.set(false)>"Keep it"</button>
-                <button type="button" class="danger" on:click=delete>{word}</button>
-            </footer>
+            <div class="body">
+                <p>"It cannot be brought back. The same prompt and seed may draw it again."</p>
+                <footer class="actions">
+                    <button type="button" on:click=move |_| open.set(false)>"Keep it"</button>
+                    <button type="button" class="danger" on:click=delete>{word}</button>
+                </footer>
+            </div>
         </Dialog>
     }
     .into_any()

@@ -10,8 +10,9 @@ use server::images::{ImageDraft, Lora, Source, WorkflowView};
 pub(crate) const SHAPES: [(&str, &str, &str); 4] =
     [("1:1", "1024", "1024"), ("4:3", "1152", "864"), ("16:9", "1280", "720"), ("3:4", "864", "1152")];
 
-/// One LoRA's row: a key for the list, the file name, the strength as typed.
-pub(crate) type LoraRow = (u32, RwSignal<String>, RwSignal<String>);
+/// One LoRA's row: a key for the list, the file name, the strength as typed. Counted signals, because the page that made
+/// them may be gone while the row stays.
+pub(crate) type LoraRow = (u32, ArcRwSignal<String>, ArcRwSignal<String>);
 
 /// The fields as typed.
 #[derive(Clone, Copy)]
@@ -85,9 +86,15 @@ impl Fields {
         {
             thread_local! {
                 static KEPT: Fields = {
-                    // An owner that never ends: pages come and go, the fields stay.
-                    let owner = std::mem::ManuallyDrop::new(Owner::new_root(None));
-                    owner.with(Fields::new)
+                    // An owner that never ends: pages come and go, the fields stay. A new root makes itself the
+                    // current owner, so the one before is put back.
+                    let before = Owner::current();
+                    let root = std::mem::ManuallyDrop::new(Owner::new_root(None));
+                    let fields = root.with(Fields::new);
+                    if let Some(before) = before {
+                        before.set();
+                    }
+                    fields
                 };
             }
             KEPT.with(|fields| *fields)
@@ -100,7 +107,7 @@ impl Fields {
     pub(crate) fn add_lora(self) {
         self.loras.update(|rows| {
             let key = rows.last().map_or(0, |(key, ..)| key + 1);
-            rows.push((key, RwSignal::new(String::new()), RwSignal::new("1".to_owned())));
+            rows.push((key, ArcRwSignal::new(String::new()), ArcRwSignal::new("1".to_owned())));
         });
     }
 
@@ -110,8 +117,8 @@ impl Fields {
         let text = |field: RwSignal<String>| field.with_untracked(|text| text.trim().to_owned());
         let named = |field: RwSignal<String>| Some(text(field)).filter(|text| !text.is_empty());
         let loras = self.loras.get_untracked().into_iter().filter_map(|(_, name, strength)| {
-            let name = named(name)?;
-            Some(number("LoRA strength", &text(strength)).map(|strength| Lora { name, strength }))
+            let name = Some(name.get_untracked().trim().to_owned()).filter(|name| !name.is_empty())?;
+            Some(number("LoRA strength", strength.get_untracked().trim()).map(|strength| Lora { name, strength }))
         });
         let source = match self.source.get_untracked() {
             Some(sha256) => Some(Source { sha256, denoise: number("change", &text(self.denoise))? }),

@@ -56,27 +56,27 @@ pub(super) fn Form(
     focus_when_new(prompt);
     view! {
         <form class="draw card" aria-label="Draw" novalidate on:keydown=on_key on:submit=move |event| { event.prevent_default(); draw(); }>
-            <label>
+            <label class="field">
                 <span>"Prompt"</span>
                 <textarea node_ref=prompt rows="5" placeholder="A harbour at dusk, flat shapes, film grain" bind:value=fields.prompt></textarea>
             </label>
-            <label>
+            <label class="field">
                 <span>"Avoid"</span>
                 <input type="text" placeholder="text, watermark, clutter" autocomplete="off" bind:value=fields.avoid />
             </label>
             {shapes(fields)}
-            <div class="pair">{model(fields, choices)} {service(fields, services)}</div>
-            <div class="pair">
+            <div class="row">{model(fields, choices)} {service(fields, services)}</div>
+            <div class="row">
                 {number("Steps", fields.steps, "1", "150", "1")} {number("Guidance", fields.guidance, "0", "30", "0.5")}
             </div>
-            <div class="pair">
+            <div class="row">
                 {seed(fields.seed)} {number("Count", fields.count, "1", "16", "1")}
             </div>
             <SourcePicture fields=fields />
             <details>
                 <summary>"LoRA, sampler, workflow"</summary>
                 {loras(fields, choices)}
-                <div class="pair">
+                <div class="row">
                     {select("Sampler", fields.sampler, "euler", move || offered(choices, fields, |catalog| &catalog.samplers))}
                     {select("Scheduler", fields.scheduler, "normal", move || offered(choices, fields, |catalog| &catalog.schedulers))}
                 </div>
@@ -144,7 +144,7 @@ fn shapes(fields: Fields) -> AnyView {
         };
         view! {
             <label title=format!("{width} × {height} pixels")>
-                <input type="radio" name="shape" checked=untrack(checked) prop:checked=checked on:change=choose />
+                <input type="radio" class="hidden" name="shape" checked=untrack(checked) prop:checked=checked on:change=choose />
                 <span>{word}</span>
             </label>
         }
@@ -152,19 +152,21 @@ fn shapes(fields: Fields) -> AnyView {
     };
     let own = move || {
         fields.own_size.get().then(|| view! {
-            <div class="pair">
+            <div class="row">
                 {number("Width, pixels", fields.width, "64", "4096", "8")} {number("Height, pixels", fields.height, "64", "4096", "8")}
             </div>
         }.into_any())
     };
     view! {
-        <fieldset class="segments">
+        <fieldset class="field">
             <legend>"Shape"</legend>
-            {SHAPES.map(segment).collect_view()}
-            <label title="Any size">
-                <input type="radio" name="shape" prop:checked=fields.own_size on:change=move |_| fields.own_size.set(true) />
-                <span>"Own size"</span>
-            </label>
+            <div class="segments">
+                {SHAPES.map(segment).collect_view()}
+                <label title="Any size">
+                    <input type="radio" class="hidden" name="shape" prop:checked=fields.own_size on:change=move |_| fields.own_size.set(true) />
+                    <span>"Own size"</span>
+                </label>
+            </div>
         </fieldset>
         {own}
     }
@@ -173,7 +175,7 @@ fn shapes(fields: Fields) -> AnyView {
 
 fn number(label: &'static str, value: RwSignal<String>, min: &'static str, max: &'static str, step: &'static str) -> AnyView {
     view! {
-        <label>
+        <label class="field">
             <span>{label}</span>
             <input type="number" inputmode="decimal" min=min max=max step=step value=value.get_untracked() bind:value=value />
         </label>
@@ -184,7 +186,7 @@ fn number(label: &'static str, value: RwSignal<String>, min: &'static str, max: 
 /// Not a number field: browsers round numbers above 2^53.
 fn seed(value: RwSignal<String>) -> AnyView {
     view! {
-        <label class="seed">
+        <label class="field seed">
             <span>"Seed"</span>
             <input type="text" class="mono" inputmode="numeric" maxlength="20" placeholder="random" autocomplete="off" bind:value=value />
             <button type="button" class="quiet" title="Random seed" aria-label="Random seed"
@@ -209,7 +211,7 @@ fn select(label: &'static str, value: RwSignal<String>, first: &'static str, nam
         names.into_iter().map(option).collect_view()
     };
     view! {
-        <label>
+        <label class="field">
             <span>{label}</span>
             <select on:change:target=move |event| value.set(event.target().value())>
                 <option value="">{first}</option>
@@ -234,7 +236,7 @@ fn service(fields: Fields, services: Resource<Result<Vec<(ServiceId, String)>, R
         services.get().and_then(Result::ok).map(|services| services.into_iter().map(option).collect_view())
     };
     view! {
-        <label>
+        <label class="field">
             <span>"Service"</span>
             <Transition>
                 <select on:change:target=move |event| fields.service.set(event.target().value())>
@@ -249,10 +251,11 @@ fn service(fields: Fields, services: Resource<Result<Vec<(ServiceId, String)>, R
 
 fn loras(fields: Fields, choices: Choices) -> AnyView {
     let row = move |(key, name, strength): LoraRow| {
+        let (name, strength) = (RwSignal::from(name), RwSignal::from(strength));
         let remove = move |_| fields.loras.update(|rows| rows.retain(|(other, ..)| *other != key));
         view! {
             <div class="lora">
-                <label class="grow">
+                <label class="field grow">
                     <span>"LoRA"</span>
                     <input type="text" list="lora-names" placeholder="file name" autocomplete="off" value=name.get_untracked() bind:value=name />
                 </label>

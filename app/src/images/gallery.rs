@@ -126,7 +126,7 @@ fn filters(
     };
     let renderer = move |name: String| choice.change(|filter| filter.renderer = Some(name).filter(|name| !name.is_empty()));
     view! {
-        <div class="filters" id="gallery">
+        <div class="filters chips" id="gallery">
             <button type="button" class="chip" aria-pressed=move || (!choice.narrowed()).to_string() on:click=move |_| choice.clear()>"All"</button>
             <Transition><For each=agents key=Clone::clone children=agent /></Transition>
             {span("today", 0)} {span("this week", 6)}

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Refusal,
     frame::{Me, MeSignal, use_me},
-    live,
+    live::{self, Live},
     ui::{self, StatusBadge, actor_face},
 };
 
@@ -24,7 +24,8 @@ pub(super) fn Queue(
     /// Running ones first, then waiting ones.
     queue: Resource<Result<Vec<ImageView>, Refusal>>,
 ) -> impl IntoView {
-    let me = use_me();
+    // Taken here: a row is made later, where the page's context is no longer at hand.
+    let (me, live) = (use_me(), live::live());
     let views = move || queue.get().and_then(Result::ok).unwrap_or_default();
     // A row is made anew when anything of it but the live progress changed.
     let key = |view: &ImageView| (view.id, view.status.word(), view.place, view.reason.clone());
@@ -32,21 +33,21 @@ pub(super) fn Queue(
         <Transition>
             <Show when=move || !views().is_empty()>
                 <section class="queue card" id="queue" aria-label="Queue">
-                    <For each=views key=key children=move |view| row(view, me) />
+                    <For each=views key=key children=move |view| row(view, me, live) />
                 </section>
             </Show>
         </Transition>
     }
 }
 
-fn row(view: ImageView, me: MeSignal) -> AnyView {
+fn row(view: ImageView, me: MeSignal, live: Live) -> AnyView {
     let cancel = {
         let view = view.clone();
         move || may_change(&view, me.get().as_ref()).then(|| cancel_button(view.id))
     };
     match view.status {
         ImageStatus::Queued => waiting(view, cancel.into_any()),
-        _ => drawing(view, cancel.into_any()),
+        _ => drawing(view, cancel.into_any(), live),
     }
 }
 
@@ -75,7 +76,7 @@ pub(super) fn cancel_button(id: ImageId) -> AnyView {
     view! { <button type="button" class="cancel" on:click=cancel disabled=sent>"Cancel"</button> }.into_any()
 }
 
-fn drawing(view: ImageView, cancel: AnyView) -> AnyView {
+fn drawing(view: ImageView, cancel: AnyView, live: Live) -> AnyView {
     let title = first_words(&view.draft.prompt);
     let renderer = view.renderer.clone().unwrap_or_default();
     let seed = view.draft.seed.map(|seed| seed.to_string()).unwrap_or_default();
@@ -85,7 +86,7 @@ fn drawing(view: ImageView, cancel: AnyView) -> AnyView {
     let last = view.progress.clone();
     view! {
         <article class="job">
-            {preview(id, last.clone())}
+            {preview(live, id, last.clone())}
             <div class="what">
                 <header>
                     {actor_face(&view.asked_by)}
@@ -93,7 +94,7 @@ fn drawing(view: ImageView, cancel: AnyView) -> AnyView {
                     <StatusBadge word="drawing" class="ok" />
                     {cancel}
                 </header>
-                {steps(id, last, format!(" · {renderer}"))}
+                {steps(live, id, last, format!(" · {renderer}"))}
                 <p class="facts">"seed " <span class="mono">{seed}</span> " " {task}</p>
                 {reason}
             </div>
@@ -103,8 +104,7 @@ fn drawing(view: ImageView, cancel: AnyView) -> AnyView {
 }
 
 /// The newest preview, in a box that is there from the start so that nothing jumps.
-pub(super) fn preview(id: ImageId, last: Option<Progress>) -> AnyView {
-    let live = live::live();
+pub(super) fn preview(live: Live, id: ImageId, last: Option<Progress>) -> AnyView {
     let rev = Memo::new(move |_| {
         let before = last.as_ref().map_or(0, |progress| progress.preview);
         live.progress(id).map_or(before, |progress| progress.preview)
@@ -117,8 +117,7 @@ pub(super) fn preview(id: ImageId, last: Option<Progress>) -> AnyView {
 }
 
 /// Steps as a segmented bar and in words, with `after` at their end.
-pub(super) fn steps(id: ImageId, last: Option<Progress>, after: String) -> AnyView {
-    let live = live::live();
+pub(super) fn steps(live: Live, id: ImageId, last: Option<Progress>, after: String) -> AnyView {
     let now = Memo::new(move |_| live.progress(id).or_else(|| last.clone()).unwrap_or_default());
     let words = move || now.with(|now| match (now.phase.as_str(), now.steps) {
         ("", _) => "starting".to_owned(),
@@ -126,13 +125,14 @@ pub(super) fn steps(id: ImageId, last: Option<Progress>, after: String) -> AnyVi
         (phase, steps) => format!("{phase}, step {} of {steps}", now.step),
     });
     let style = move || now.with(|now| format!("--step:{};--steps:{}", now.step, now.steps.max(1)));
+    let filled = move || now.with(|now| format!("width:{}%", 100 * now.step.min(now.steps) / now.steps.max(1)));
     view! {
         <div
-            class="steps" role="progressbar" aria-label="Steps" aria-valuemin="0" style=style
+            class="progress steps" role="progressbar" aria-label="Steps" aria-valuemin="0" style=style
             aria-valuenow=move || now.with(|now| now.step.to_string())
             aria-valuemax=move || now.with(|now| now.steps.max(1).to_string())
             aria-valuetext=words
-        ></div>
+        ><i style=filled></i></div>
         <p class="facts"><b>{words}</b> {after}</p>
     }
     .into_any()

@@ -73,7 +73,7 @@ pub(super) fn Workflows(
         }.into_any())
     };
     view! {
-        <label>
+        <label class="field">
             <span>"Workflow"</span>
             <select on:change:target=move |event| fields.workflow.set(event.target().value())>
                 <option value="" selected=true>"built-in"</option>
@@ -94,7 +94,7 @@ fn input(name: String, fields: Fields) -> AnyView {
     let label = name.clone();
     let keep = move |text: String| fields.inputs.update(|inputs| drop(inputs.insert(name.clone(), text)));
     view! {
-        <label>
+        <label class="field">
             <span class="mono">{label}</span>
             <input type="text" value=value on:input:target=move |event| keep(event.target().value()) />
         </label>
@@ -124,12 +124,12 @@ fn SaveForm(open: RwSignal<bool>, fields: Fields) -> impl IntoView {
         });
     };
     view! {
-        <div class="fields">
-            <label>
+        <div class="body">
+            <label class="field">
                 <span>"Name"</span>
                 <input type="text" maxlength="60" bind:value=name />
             </label>
-            <label>
+            <label class="field">
                 <span>"Graph"</span>
                 <textarea rows="10" class="mono" spellcheck="false" placeholder="{\"3\": {\"class_type\": …" bind:value=graph></textarea>
             </label>

@@ -91,7 +91,8 @@ fn facts(service: ServiceView) -> AnyView {
         view! { <span class="quiet">"checked " <Ago at=check.at /> {ms}</span> }
     });
     let (word, class) = if service.active { ("active", "info") } else { ("inactive", "quiet") };
-    let signed_in = if service.auth == "none" { "no authentication".to_owned() } else { format!("signs in by {}", service.auth) };
+    let signed_in =
+        if service.auth == "none" { "no authentication".to_owned() } else { format!("signs in by {}", service.auth) };
     let version = service.version.map(|version| format!("ComfyUI {version}"));
     view! {
         <header>

@@ -3,10 +3,7 @@
 use leptos::prelude::*;
 use server::services::{MicroUsd, ServiceAuth, ServiceDraft, ServiceKind, ServiceView, TestReport};
 
-use super::{
-    Act, Desk, area, calls, choice, field,
-    steps::Steps,
-};
+use super::{Act, Desk, area, calls, choice, field, steps::Steps};
 use crate::ui::{Words, say};
 
 /// What is being typed. Secrets live only here and in the call.
@@ -105,7 +102,8 @@ pub(super) fn ServiceForm(
     };
     let kind = move |word: &'static str| move || fields.auth.with(|auth| auth == word);
     let stored = service.map(|service| ("keep", format!("Keep what is stored ({})", service.auth)));
-    let all = [("none", "None"), ("bearer", "Bearer token"), ("basic", "User and password"), ("headers", "Own headers")];
+    let all =
+        [("none", "None"), ("bearer", "Bearer token"), ("basic", "User and password"), ("headers", "Own headers")];
     let all = all.map(|(key, text)| (key, text.to_owned()));
     let kinds = stored.into_iter().chain(all).map(|(key, text)| (key.to_owned(), text)).collect();
 

@@ -13,7 +13,6 @@ use server::{caller::Right, events::Topic};
 use crate::{
     frame::{Bar, use_me, who_am_i},
     live::live,
-    ui::icon,
 };
 
 /// The page.
@@ -67,7 +66,7 @@ fn About() -> impl IntoView {
                 <dt>"Licence"</dt>
                 <dd>"Apache-2.0"</dd>
                 <dt>"What it is"</dt>
-                <dd><a href="/" rel="external">{icon("mark")} " The landing page"</a></dd>
+                <dd><a href="/" rel="external">"The landing page"</a></dd>
             </dl>
         </section>
     }

@@ -78,7 +78,8 @@ pub(super) fn Sessions(
 /// `Chrome on Linux` from a browser's own long words; what is not known is cut short.
 fn browser(agent: &str) -> String {
     // Order matters: nearly all call themselves Safari, and Edge and Opera also Chrome.
-    let names = [("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")];
+    let names =
+        [("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")];
     let systems = [
         ("Android", "Android"),
         ("iPhone", "iPhone"),
@@ -104,7 +105,10 @@ mod tests {
     #[test]
     fn browsers_are_told_by_name_and_system() {
         let cases = [
-            ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Safari/537.36", "Chrome on Linux"),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Safari/537.36",
+                "Chrome on Linux",
+            ),
             ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1", "Safari on iPhone"),
             ("Mozilla/5.0 (Windows NT 10.0) Chrome/142.0 Safari/537.36 Edg/142.0", "Edge on Windows"),
             ("curl/8.14.1", "curl/8.14.1"),

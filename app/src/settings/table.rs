@@ -16,7 +16,8 @@ pub(super) fn table<T: 'static>(
         Ok(all) if all.is_empty() => Some(view! { <p class="quiet">{empty}</p> }.into_any()),
         Ok(all) => Some(framed(head, all.into_iter().map(&row).collect())),
     };
-    view! { <Transition fallback=|| view! { <div class="skeleton" aria-hidden="true"></div> }>{shown}</Transition> }.into_any()
+    view! { <Transition fallback=|| view! { <div class="skeleton" aria-hidden="true"></div> }>{shown}</Transition> }
+        .into_any()
 }
 
 fn framed(head: &'static [&'static str], rows: Vec<AnyView>) -> AnyView {
