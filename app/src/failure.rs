@@ -25,10 +25,18 @@ impl FromServerFnError for Refusal {
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         let failure = match error {
-            ServerFnErrorErr::Request(_) => Failure::new(FailureKind::Outside, "the hub cannot be reached; is it running, and are you online?"),
-            ServerFnErrorErr::Args(why) | ServerFnErrorErr::MissingArg(why) => Failure::invalid(format!("the request is not understood: {why}")),
-            ServerFnErrorErr::Deserialization(why) if cfg!(feature = "ssr") => Failure::invalid(format!("the request is not understood: {why}")),
-            other => Failure::new(FailureKind::Internal, format!("the answer is not understood ({other}); reload the page")),
+            ServerFnErrorErr::Request(_) => {
+                Failure::new(FailureKind::Outside, "the hub cannot be reached; is it running, and are you online?")
+            }
+            ServerFnErrorErr::Args(why) | ServerFnErrorErr::MissingArg(why) => {
+                Failure::invalid(format!("the request is not understood: {why}"))
+            }
+            ServerFnErrorErr::Deserialization(why) if cfg!(feature = "ssr") => {
+                Failure::invalid(format!("the request is not understood: {why}"))
+            }
+            other => {
+                Failure::new(FailureKind::Internal, format!("the answer is not understood ({other}); reload the page"))
+            }
         };
         set_status(&failure);
         Self(failure)

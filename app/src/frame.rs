@@ -207,8 +207,8 @@ pub(crate) fn Bar(
         <header class="bar">
             <h1>{title}</h1>
             <p class="sentence">{children()}</p>
-            <button class="search" type="button" on:click=|_| ui::open_palette() aria-label="Search or do anything (Ctrl K)">
-                <span>"Search or do anything"</span> <kbd aria-hidden="true">"Ctrl K"</kbd>
+            <button class="search" type="button" on:click=|_| ui::open_palette()>
+                <span>"Search or do anything"</span> <kbd>"Ctrl K"</kbd>
             </button>
             <Dot />
         </header>

@@ -5,11 +5,14 @@
 
 // Each `view!` is one nested type; pages with many elements pass the default limit.
 #![recursion_limit = "512"]
+#![expect(unreachable_pub, reason = "the component macro makes its property structs pub")]
 
+#[cfg(feature = "ssr")]
 mod entrance;
 mod failure;
 mod frame;
 mod images;
+#[cfg(feature = "ssr")]
 mod landing;
 mod live;
 mod overview;

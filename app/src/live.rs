@@ -78,7 +78,7 @@ mod browser {
 
     use leptos::prelude::*;
     use serde::Deserialize;
-    use server::{events::Topic, id::ImageId, images::Progress};
+    use server::{error::FailureKind, events::Topic, id::ImageId, images::Progress};
     use wasm_bindgen::{JsCast as _, closure::Closure};
     use web_sys::{EventSource, MessageEvent};
 
@@ -87,6 +87,8 @@ mod browser {
     /// How often the connection is timed, and relative times move.
     const PING: Duration = Duration::from_secs(15);
     const TICK: Duration = Duration::from_secs(5);
+    /// Pause before a closed stream is opened again.
+    const RETRY: Duration = Duration::from_secs(2);
 
     #[derive(Deserialize)]
     struct Change {
@@ -103,12 +105,23 @@ mod browser {
         live.now.set(js_now());
         let _ = set_interval_with_handle(move || live.now.set(js_now()), TICK);
         let _ = set_interval_with_handle(move || leptos::task::spawn_local(ping(live)), PING);
+        open_stream(live);
+    }
+
+    fn open_stream(live: Live) {
         let Ok(source) = EventSource::new("/live") else { return };
         on(&source, "open", move |_| {
             live.link.set(Link::Live(None));
             leptos::task::spawn_local(ping(live));
         });
-        on(&source, "error", move |_| live.link.set(Link::Reconnecting));
+        let broken = source.clone();
+        on(&source, "error", move |_| {
+            live.link.set(Link::Reconnecting);
+            // A refused stream is closed for good: the session has ended, or a proxy answered for a hub that is not up.
+            if broken.ready_state() == EventSource::CLOSED {
+                leptos::task::spawn_local(come_back(live));
+            }
+        });
         on(&source, "change", move |event| {
             if let Some(change) = read::<Change>(&event) {
                 live.signal(change.topic).update(|version| *version += 1);
@@ -127,7 +140,7 @@ mod browser {
             }
         });
         // The browser reconnects by itself while the page is open; the stream ends with the page.
-        std::mem::ManuallyDrop::new(source);
+        let _open = std::mem::ManuallyDrop::new(source);
     }
 
     fn on(source: &EventSource, name: &str, act: impl FnMut(MessageEvent) + 'static) {
@@ -139,6 +152,19 @@ mod browser {
 
     fn read<T: for<'de> Deserialize<'de>>(event: &MessageEvent) -> Option<T> {
         serde_json::from_str(&event.data().as_string()?).ok()
+    }
+
+    /// Signs in again where the session has ended, else tries the stream again a little later.
+    async fn come_back(live: Live) {
+        match crate::frame::who_am_i().await {
+            Err(refusal) if refusal.0.kind == FailureKind::Unauthorized => {
+                if let Some(window) = web_sys::window() {
+                    // The server leads a stranger to the sign-in, and back to this page after it.
+                    let _ = window.location().reload();
+                }
+            }
+            _ => set_timeout(move || open_stream(live), RETRY),
+        }
     }
 
     async fn ping(live: Live) {

@@ -68,7 +68,10 @@ pub fn router(hub: Hub) -> Router {
     };
     Router::new()
         .leptos_routes_with_context(&options(), listed, context.clone(), document)
-        .route("/api/{*path}", post(move |request: Request| leptos_axum::handle_server_fns_with_context(context.clone(), request)))
+        .route(
+            "/api/{*path}",
+            post(move |request: Request| leptos_axum::handle_server_fns_with_context(context.clone(), request)),
+        )
         .route("/", get(landing_page))
         .route("/login", get(login_page).post(login))
         .route("/setup", get(setup_page).post(setup))
@@ -100,40 +103,66 @@ struct EntranceForm {
 
 async fn landing_page(headers: HeaderMap, Extension(visit): Extension<Visit>) -> Response {
     let signed_in = visit.caller.is_some();
-    plain(StatusCode::OK, &headers, "Central-MCP: a home for a crew of coding agents", move || landing::page(signed_in).into_any())
+    plain(StatusCode::OK, &headers, "Central-MCP: a home for a crew of coding agents", move || {
+        landing::page(signed_in).into_any()
+    })
 }
 
-async fn login_page(headers: HeaderMap, Extension(visit): Extension<Visit>, Query(query): Query<EntranceQuery>) -> Response {
+async fn login_page(
+    headers: HeaderMap,
+    Extension(visit): Extension<Visit>,
+    Query(query): Query<EntranceQuery>,
+) -> Response {
     if visit.caller.is_some() {
         return Redirect::to(&local(&query.next)).into_response();
     }
     plain(StatusCode::OK, &headers, "Sign in", move || entrance::login(String::new(), query.next, None).into_any())
 }
 
-async fn login(headers: HeaderMap, Extension(hub): Extension<Hub>, Extension(visit): Extension<Visit>, Form(form): Form<EntranceForm>) -> Response {
+async fn login(
+    headers: HeaderMap,
+    Extension(hub): Extension<Hub>,
+    Extension(visit): Extension<Visit>,
+    Form(form): Form<EntranceForm>,
+) -> Response {
     match hub.auth.login(&form.name, &form.password, visit.visitor).await {
         Ok(signed_in) => entered(&signed_in.secret, visit.secure, &local(&form.next)),
         Err(error) => {
             let (status, failure) = told(error);
-            plain(status, &headers, "Sign in", move || entrance::login(form.name, form.next, Some(failure.message)).into_any())
+            plain(status, &headers, "Sign in", move || {
+                entrance::login(form.name, form.next, Some(failure.message)).into_any()
+            })
         }
     }
 }
 
-async fn setup_page(headers: HeaderMap, Extension(hub): Extension<Hub>, Query(query): Query<EntranceQuery>) -> Response {
+async fn setup_page(
+    headers: HeaderMap,
+    Extension(hub): Extension<Hub>,
+    Query(query): Query<EntranceQuery>,
+) -> Response {
     match hub.auth.setup_code().await {
-        Ok(Some(_)) => plain(StatusCode::OK, &headers, "Set up", move || entrance::setup(query.code, String::new(), None).into_any()),
+        Ok(Some(_)) => plain(StatusCode::OK, &headers, "Set up", move || {
+            entrance::setup(query.code, String::new(), None).into_any()
+        }),
         Ok(None) => Redirect::to("/login").into_response(),
         Err(error) => error.into_response(),
     }
 }
 
-async fn setup(headers: HeaderMap, Extension(hub): Extension<Hub>, Extension(visit): Extension<Visit>, Form(form): Form<EntranceForm>) -> Response {
+async fn setup(
+    headers: HeaderMap,
+    Extension(hub): Extension<Hub>,
+    Extension(visit): Extension<Visit>,
+    Form(form): Form<EntranceForm>,
+) -> Response {
     match hub.auth.setup(form.code.trim(), &form.name, &form.password, visit.visitor).await {
         Ok(signed_in) => entered(&signed_in.secret, visit.secure, "/overview"),
         Err(error) => {
             let (status, failure) = told(error);
-            plain(status, &headers, "Set up", move || entrance::setup(form.code, form.name, Some(failure.message)).into_any())
+            plain(status, &headers, "Set up", move || {
+                entrance::setup(form.code, form.name, Some(failure.message)).into_any()
+            })
         }
     }
 }
@@ -161,7 +190,9 @@ fn told(error: Error) -> (StatusCode, Failure) {
 /// Only a path of our own: `//elsewhere` and `/\elsewhere` lead to another host.
 fn local(next: &str) -> String {
     let mut chars = next.chars();
-    let own = chars.next() == Some('/') && !matches!(chars.next(), Some('/' | '\\')) && !next.contains(|c: char| c.is_control());
+    let own = chars.next() == Some('/')
+        && !matches!(chars.next(), Some('/' | '\\'))
+        && !next.contains(|c: char| c.is_control());
     if own { next.to_owned() } else { "/overview".to_owned() }
 }
 
@@ -199,12 +230,19 @@ async fn file(request: Request) -> Response {
     if !public_file(&path) {
         return plain(StatusCode::NOT_FOUND, headers, "Not found", || crate::frame::missing_page().into_any());
     }
-    let takes_brotli = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("br"));
+    let takes_brotli = headers
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("br"));
     let packed = takes_brotli.then(|| Site::get(&format!("{path}.br"))).flatten();
     let encoded = packed.is_some();
     let Some(file) = packed.or_else(|| Site::get(&path)) else { return StatusCode::NOT_FOUND.into_response() };
-    let etag = format!("\"{}\"", file.metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-    let cache = if path.starts_with(PKG.as_str()) { "public, max-age=31536000, immutable" } else { "public, max-age=3600" };
+    let etag = format!(
+        "\"{}\"",
+        file.metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    );
+    let cache =
+        if path.starts_with(PKG.as_str()) { "public, max-age=31536000, immutable" } else { "public, max-age=3600" };
     let mut answer = HeaderMap::new();
     let mut set = |name, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -251,7 +289,14 @@ mod tests {
         for own in ["/images", "/images/1?x=2", "/"] {
             assert_eq!(local(own), own);
         }
-        for elsewhere in ["", "//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)", "/a\r\nSet-Cookie: b"] {
+        for elsewhere in [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "/a\r\nSet-Cookie: b",
+        ] {
             assert_eq!(local(elsewhere), "/overview", "{elsewhere}");
         }
     }

@@ -152,7 +152,8 @@ mod tests {
         let file = dir.path().join("hub.db");
         let db = Db::open(&file).await.expect("opens");
         assert_eq!(std::fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
-        let refused = sqlx::query("insert into settings values ('a', 'b')").execute(db.read()).await.expect_err("read only");
+        let refused =
+            sqlx::query("insert into settings values ('a', 'b')").execute(db.read()).await.expect_err("read only");
         assert!(refused.to_string().contains("readonly"), "{refused}");
         let mut tx = db.write().await.expect("the writer");
         sqlx::query("insert into settings values ('a', 'b')").execute(&mut *tx).await.expect("writes");
@@ -167,7 +168,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let file = dir.path().join("hub.db");
         let set = async |sql: &'static str| {
-            let mut connection = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&file)).await.expect("opens");
+            let mut connection =
+                SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&file)).await.expect("opens");
             sqlx::query(sql).execute(&mut connection).await.expect("runs");
             connection.close().await.expect("closes");
         };
@@ -179,7 +181,13 @@ mod tests {
         // As it was before the last migration.
         set("delete from _sqlx_migrations where version = 9999").await;
         let newest = MIGRATIONS.iter().map(|migration| migration.version).max().expect("migrations");
-        for sql in ["drop view image_generation_stats", "drop view recent_images_by_agent", "drop table pictures", "drop table images", "drop table workflows"] {
+        for sql in [
+            "drop view image_generation_stats",
+            "drop view recent_images_by_agent",
+            "drop table pictures",
+            "drop table images",
+            "drop table workflows",
+        ] {
             set(sql).await;
         }
         set("delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)").await;

@@ -118,7 +118,8 @@ impl From<sqlx::Error> for Error {
         // SQLITE_FULL: the operator can mend it, so the reader is told.
         if cause.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "13") {
             tracing::error!(error = %cause, "the disk is full");
-            let message = "the hub's disk is full, so nothing was changed; free some space in the data folder, then try again";
+            let message =
+                "the hub's disk is full, so nothing was changed; free some space in the data folder, then try again";
             return Self::Refused(Failure::new(FailureKind::Outside, message));
         }
         Self::Inside(anyhow::Error::new(cause).context("the database refused"))

@@ -5,7 +5,6 @@ use leptos::prelude::*;
 use crate::ui::icon;
 
 /// The sign-in form; `failure` is what was wrong with the last try.
-#[cfg(feature = "ssr")]
 pub(crate) fn login(name: String, next: String, failure: Option<String>) -> impl IntoView {
     frame(
         "Sign in",
@@ -23,7 +22,6 @@ pub(crate) fn login(name: String, next: String, failure: Option<String>) -> impl
 }
 
 /// The set-up form; a code that came with the link is not asked for.
-#[cfg(feature = "ssr")]
 pub(crate) fn setup(code: String, name: String, failure: Option<String>) -> impl IntoView {
     let field = if code.is_empty() || failure.is_some() {
         view! {
@@ -53,12 +51,10 @@ pub(crate) fn setup(code: String, name: String, failure: Option<String>) -> impl
     )
 }
 
-#[cfg(feature = "ssr")]
 fn told(failure: String) -> impl IntoView {
     view! { <div class="failure" role="alert">{failure}</div> }
 }
 
-#[cfg(feature = "ssr")]
 fn frame(title: &'static str, body: AnyView) -> impl IntoView {
     view! {
         <main class="entrance">

@@ -116,7 +116,10 @@ pub(crate) async fn service_choices() -> Result<Vec<(ServiceId, String, Option<C
 }
 
 /// Runs a server function from a button; says what failed as a message.
-pub(crate) fn act<T: 'static>(call: impl Future<Output = Result<T, Refusal>> + 'static, then: impl FnOnce(T) + 'static) {
+pub(crate) fn act<T: 'static>(
+    call: impl Future<Output = Result<T, Refusal>> + 'static,
+    then: impl FnOnce(T) + 'static,
+) {
     // What follows an await has no owner of its own, and messages are found through it.
     let owner = Owner::current();
     leptos::task::spawn_local(async move {

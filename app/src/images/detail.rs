@@ -110,7 +110,9 @@ fn pictures(view: &ImageView, live: Live) -> AnyView {
             };
             view! { <p class="blank">"Waiting to be drawn. " {words}</p> }.into_any()
         }
-        _ if view.pictures.is_empty() => view! { <p class="blank">"No picture: " {view.status.word()} "."</p> }.into_any(),
+        _ if view.pictures.is_empty() => {
+            view! { <p class="blank">"No picture: " {view.status.word()} "."</p> }.into_any()
+        }
         _ => {
             let alt: String = view.draft.prompt.chars().take(300).collect();
             let picture = |picture: &server::images::Picture| {
@@ -148,7 +150,8 @@ fn actions(view: &ImageView, me: Option<&Me>) -> AnyView {
         let word = if several { format!("Download {}", n + 1) } else { "Download".to_owned() };
         let size = format!("{} × {}, {}", picture.width, picture.height, ui::bytes(picture.bytes));
         let address = format!("/pictures/{}?download=1", picture.sha256);
-        view! { <a class="button" href=address rel="external" download="" title=size>{icon("download")} {word}</a> }.into_any()
+        view! { <a class="button" href=address rel="external" download="" title=size>{icon("download")} {word}</a> }
+            .into_any()
     });
     let workflow = (view.status == ImageStatus::Done && !view.is_sketch()).then(|| {
         let address = format!("/images/{id}/workflow.json");

@@ -128,7 +128,9 @@ impl Fields {
         let inputs = workflow.map_or(&[][..], |workflow| &workflow.inputs).iter().map(|name| {
             let typed = inputs.get(name).cloned().unwrap_or_default();
             // A graph's numbers and switches must not arrive as text.
-            let value = serde_json::from_str(&typed).ok().filter(|value: &serde_json::Value| value.is_number() || value.is_boolean());
+            let value = serde_json::from_str(&typed)
+                .ok()
+                .filter(|value: &serde_json::Value| value.is_number() || value.is_boolean());
             (name.clone(), value.unwrap_or(serde_json::Value::String(typed)))
         });
         Ok(ImageDraft {

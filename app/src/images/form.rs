@@ -136,7 +136,8 @@ fn offered(choices: Choices, fields: Fields, list: fn(&Catalog) -> &Vec<String>)
 
 fn shapes(fields: Fields) -> AnyView {
     let segment = move |(word, width, height): (&'static str, &'static str, &'static str)| {
-        let checked = move || !fields.own_size.get() && fields.width.with(|w| w == width) && fields.height.with(|h| h == height);
+        let checked =
+            move || !fields.own_size.get() && fields.width.with(|w| w == width) && fields.height.with(|h| h == height);
         let choose = move |_| {
             fields.own_size.set(false);
             fields.width.set(width.to_owned());
@@ -173,7 +174,13 @@ fn shapes(fields: Fields) -> AnyView {
     .into_any()
 }
 
-fn number(label: &'static str, value: RwSignal<String>, min: &'static str, max: &'static str, step: &'static str) -> AnyView {
+fn number(
+    label: &'static str,
+    value: RwSignal<String>,
+    min: &'static str,
+    max: &'static str,
+    step: &'static str,
+) -> AnyView {
     view! {
         <label class="field">
             <span>{label}</span>
@@ -197,7 +204,12 @@ fn seed(value: RwSignal<String>) -> AnyView {
 }
 
 /// A choice of names, with `first` for none of them. A name that is not offered now stays, so that nothing changes by itself.
-fn select(label: &'static str, value: RwSignal<String>, first: &'static str, names: impl Fn() -> Vec<String> + Send + 'static) -> AnyView {
+fn select(
+    label: &'static str,
+    value: RwSignal<String>,
+    first: &'static str,
+    names: impl Fn() -> Vec<String> + Send + 'static,
+) -> AnyView {
     let options = move || {
         let now = value.get_untracked();
         let mut names = names();

@@ -73,10 +73,8 @@ pub(super) fn Gallery(
 ) -> impl IntoView {
     let live = live::live();
     let choice = Choice::new();
-    let first = Resource::new(
-        move || (live.version(Topic::Images), choice.filter.get()),
-        |(_, filter)| list_images(filter),
-    );
+    let first =
+        Resource::new(move || (live.version(Topic::Images), choice.filter.get()), |(_, filter)| list_images(filter));
     on_keys(|key| matches!(key, "j" | "k") && walk(key == "j"));
     view! {
         {filters(choice, stats, services)}
@@ -103,7 +101,8 @@ fn filters(
         let press = move |_| {
             choice.change(|filter| filter.agent = (filter.agent.as_deref() != Some(&*slug)).then(|| slug.clone()));
         };
-        view! { <button type="button" class="chip" aria-pressed=pressed on:click=press>{face} {word}</button> }.into_any()
+        view! { <button type="button" class="chip" aria-pressed=pressed on:click=press>{face} {word}</button> }
+            .into_any()
     };
     let span = move |word: &'static str, days: u32| {
         let press = move |_| {
@@ -124,7 +123,8 @@ fn filters(
         };
         names.map(option).collect_view()
     };
-    let renderer = move |name: String| choice.change(|filter| filter.renderer = Some(name).filter(|name| !name.is_empty()));
+    let renderer =
+        move |name: String| choice.change(|filter| filter.renderer = Some(name).filter(|name| !name.is_empty()));
     view! {
         <div class="filters chips" id="gallery">
             <button type="button" class="chip" aria-pressed=move || (!choice.narrowed()).to_string() on:click=move |_| choice.clear()>"All"</button>
@@ -156,7 +156,7 @@ fn search(choice: Choice) -> AnyView {
         set_timeout(look, TYPING);
     };
     view! {
-        <input type="search" data-search="" placeholder="Search prompts, seeds, agents" aria-label="Search pictures" autocomplete="off"
+        <input type="search" data-search="" placeholder="Prompt, seed, agent, task" aria-label="Search pictures" autocomplete="off"
             prop:value=move || choice.filter.with(|filter| filter.text.clone().unwrap_or_default())
             on:input:target=move |event| typed(event.target().value()) />
     }

@@ -1,6 +1,6 @@
 //! Images: the form, the queue, the gallery, one image.
 
-mod calls;
+pub(crate) mod calls;
 mod detail;
 mod facts;
 mod fields;

@@ -91,7 +91,7 @@ fn drawing(view: ImageView, cancel: AnyView, live: Live) -> AnyView {
                 <header>
                     {actor_face(&view.asked_by)}
                     <a class="title" href=format!("/images/{id}")>{title}</a>
-                    <StatusBadge word="drawing" class="ok" />
+                    <StatusBadge word="drawing" class="info" />
                     {cancel}
                 </header>
                 {steps(live, id, last, format!(" · {renderer}"))}
@@ -111,7 +111,8 @@ pub(super) fn preview(live: Live, id: ImageId, last: Option<Progress>) -> AnyVie
     });
     let image = move || {
         let rev = rev.get();
-        (rev > 0).then(|| view! { <img src=format!("/images/{id}/preview?rev={rev}") alt="Preview" decoding="async" /> })
+        (rev > 0)
+            .then(|| view! { <img src=format!("/images/{id}/preview?rev={rev}") alt="Preview" decoding="async" /> })
     };
     view! { <div class="preview">{image}</div> }.into_any()
 }
@@ -119,11 +120,13 @@ pub(super) fn preview(live: Live, id: ImageId, last: Option<Progress>) -> AnyVie
 /// Steps as a segmented bar and in words, with `after` at their end.
 pub(super) fn steps(live: Live, id: ImageId, last: Option<Progress>, after: String) -> AnyView {
     let now = Memo::new(move |_| live.progress(id).or_else(|| last.clone()).unwrap_or_default());
-    let words = move || now.with(|now| match (now.phase.as_str(), now.steps) {
-        ("", _) => "starting".to_owned(),
-        (phase, 0) => phase.to_owned(),
-        (phase, steps) => format!("{phase}, step {} of {steps}", now.step),
-    });
+    let words = move || {
+        now.with(|now| match (now.phase.as_str(), now.steps) {
+            ("", _) => "starting".to_owned(),
+            (phase, 0) => phase.to_owned(),
+            (phase, steps) => format!("{phase}, step {} of {steps}", now.step),
+        })
+    };
     let style = move || now.with(|now| format!("--step:{};--steps:{}", now.step, now.steps.max(1)));
     let filled = move || now.with(|now| format!("width:{}%", 100 * now.step.min(now.steps) / now.steps.max(1)));
     view! {

@@ -93,10 +93,13 @@ async fn upload(file: web_sys::File) -> Result<String, String> {
     let text = JsFuture::from(answer.text().map_err(unreachable)?).await.map_err(unreachable)?;
     let text = text.as_string().unwrap_or_default();
     if answer.ok() {
-        serde_json::from_str::<Taken>(&text).map(|taken| taken.sha256).map_err(|error| format!("the answer is not understood ({error})"))
+        serde_json::from_str::<Taken>(&text)
+            .map(|taken| taken.sha256)
+            .map_err(|error| format!("the answer is not understood ({error})"))
     } else {
         let failure = serde_json::from_str::<server::error::Failure>(&text);
-        Err(failure.map_or_else(|_| format!("the hub refused the picture ({})", answer.status()), |failure| failure.message))
+        Err(failure
+            .map_or_else(|_| format!("the hub refused the picture ({})", answer.status()), |failure| failure.message))
     }
 }
 

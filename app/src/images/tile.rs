@@ -21,8 +21,11 @@ pub(super) fn tile(view: ImageView) -> AnyView {
         Some(picture) => thumbnail(picture, &view.draft.prompt),
         None => unmade(&view),
     };
-    let label = view.is_sketch().then(|| view! { <span class="label" title="Drawn by the built-in renderer. It is not a model.">"sketch"</span> });
-    let several = (view.pictures.len() > 1).then(|| view! { <span class="label many">{view.pictures.len()} " pictures"</span> });
+    let label = view.is_sketch().then(
+        || view! { <span class="label" title="Drawn by the built-in renderer. It is not a model.">"sketch"</span> },
+    );
+    let several =
+        (view.pictures.len() > 1).then(|| view! { <span class="label many">{view.pictures.len()} " pictures"</span> });
     let time = view.drawn_ms.map(|ms| view! { <span class="time">{duration(ms)}</span> });
     view! {
         <a class=class href=format!("/images/{}", view.id)>

@@ -62,15 +62,21 @@ pub(super) fn Workflows(
         let workflow = chosen(all, fields)?;
         let id = workflow.id;
         let delete = move |_| act(delete_workflow(id), move |()| fields.workflow.set(String::new()));
-        Some(view! { <button type="button" class="quiet" on:click=delete>"Delete “" {workflow.name} "”"</button> }.into_any())
+        Some(
+            view! { <button type="button" class="quiet" on:click=delete>"Delete “" {workflow.name} "”"</button> }
+                .into_any(),
+        )
     };
     let tools = move || {
-        me.may(Right::Operate).then(|| view! {
-            <div class="tools">
-                <button type="button" class="quiet" on:click=move |_| saving.set(true)>"Save a workflow"</button>
-                {delete}
-            </div>
-        }.into_any())
+        me.may(Right::Operate).then(|| {
+            view! {
+                <div class="tools">
+                    <button type="button" class="quiet" on:click=move |_| saving.set(true)>"Save a workflow"</button>
+                    {delete}
+                </div>
+            }
+            .into_any()
+        })
     };
     view! {
         <label class="field">

@@ -5,7 +5,6 @@ use leptos::prelude::*;
 use crate::ui::icon;
 
 /// Claim, what stands behind it, and where to check it.
-#[cfg(feature = "ssr")]
 const CLAIMS: [(&str, &str, &str); 4] = [
     (
         "Nothing accepted is lost",
@@ -30,7 +29,6 @@ const CLAIMS: [(&str, &str, &str); 4] = [
 ];
 
 /// The page; who is signed in is led on, others to the sign-in.
-#[cfg(feature = "ssr")]
 pub(crate) fn page(signed_in: bool) -> impl IntoView {
     let (address, word) = if signed_in { ("/overview", "Open the dashboard") } else { ("/login", "Sign in") };
     let claims = CLAIMS

@@ -30,7 +30,9 @@ pub(super) fn Now(
 
 fn event_line(event: EventView) -> impl IntoView {
     let address = match event.topic {
-        Topic::Images if !matches!(event.kind.as_str(), "deleted" | "saved") => Some(format!("/images/{}", event.subject)),
+        Topic::Images if !matches!(event.kind.as_str(), "deleted" | "saved") => {
+            Some(format!("/images/{}", event.subject))
+        }
         Topic::Images => Some("/images".into()),
         Topic::Services => Some("/services".into()),
         Topic::Auth => None,

@@ -131,7 +131,7 @@ fn Empty(
     children: Children,
 ) -> impl IntoView {
     let command = |text: &'static str| {
-        view! { <div class="command"><code>{text}</code> <CopyButton text=text.to_owned() what="the command" /></div> }
+        view! { <div class="command"><code tabindex="0">{text}</code> <CopyButton text=text.to_owned() what="the command" /></div> }
     };
     view! {
         <section class="card">

@@ -6,6 +6,7 @@ mod sessions;
 mod table;
 mod tokens;
 mod users;
+mod workflows;
 
 use leptos::prelude::*;
 use server::{caller::Right, events::Topic};
@@ -27,6 +28,7 @@ pub(crate) fn Settings() -> impl IntoView {
         // Asked by others it would be refused, and the whole page with it.
         if who_am_i().await?.role.may(Right::Own) { calls::list_users().await.map(Some) } else { Ok(None) }
     });
+    let workflows = Resource::new(move || live.version(Topic::Images), |_| crate::images::calls::list_workflows());
     let owner = move || matches!(users.get(), Some(Ok(Some(_))));
     let known = move || {
         let signed_in = sessions.get().and_then(Result::ok).map(|all| all.len());
@@ -42,12 +44,13 @@ pub(crate) fn Settings() -> impl IntoView {
         </Bar>
         <div class="page settings">
             <nav class="chips" aria-label="On this page">
-                {chip("account", "Account")} {chip("sessions", "Sessions")} {chip("tokens", "Tokens")}
+                {chip("account", "Account")} {chip("sessions", "Sessions")} {chip("tokens", "Tokens")} {chip("workflows", "Workflows")}
                 <Transition>{move || owner().then(|| chip("users", "Users"))}</Transition> {chip("about", "About")}
             </nav>
             <account::Account />
             <sessions::Sessions list=sessions />
             <tokens::Tokens list=tokens />
+            <workflows::Workflows list=workflows />
             <Transition><users::Users list=users /></Transition>
             <About />
         </div>

@@ -113,7 +113,9 @@ pub(crate) fn actor_face(actor: &str) -> impl IntoView + use<> {
         ("agent", "b") => 280,
         ("agent", "c") => 155,
         ("agent", "d") => 88,
-        ("agent", name) => (name.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % 360 * 137) % 360,
+        ("agent", name) => {
+            (name.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % 360 * 137) % 360
+        }
         _ => 0,
     };
     let class = if kind == "agent" { "face agent" } else { "face" };
@@ -167,17 +169,32 @@ mod tests {
 
     #[test]
     fn facts_are_written_with_as_many_digits_as_tell_something() {
-        let money_cases = [(0, "$0"), (7, "$0.000007"), (1_300, "$0.0013"), (99_950, "$0.1000"), (590_000, "$0.59"), (3_184_999, "$3.18")];
+        let money_cases = [
+            (0, "$0"),
+            (7, "$0.000007"),
+            (1_300, "$0.0013"),
+            (99_950, "$0.1000"),
+            (590_000, "$0.59"),
+            (3_184_999, "$3.18"),
+        ];
         for (micro, expected) in money_cases {
             assert_eq!(money(MicroUsd(micro)), expected);
         }
-        for (ms, expected) in [(0, "0 ms"), (999, "999 ms"), (8_249, "8.2 s"), (184_000, "3 min 4 s"), (7_500_000, "2 h 5 min")] {
+        for (ms, expected) in
+            [(0, "0 ms"), (999, "999 ms"), (8_249, "8.2 s"), (184_000, "3 min 4 s"), (7_500_000, "2 h 5 min")]
+        {
             assert_eq!(duration(ms), expected);
         }
-        for (ms, expected) in [(-1, "now"), (4_999, "now"), (59_999, "59 s ago"), (3_599_999, "59 min ago"), (172_800_000, "2 d ago")] {
+        for (ms, expected) in
+            [(-1, "now"), (4_999, "now"), (59_999, "59 s ago"), (3_599_999, "59 min ago"), (172_800_000, "2 d ago")]
+        {
             assert_eq!(ago(ms), expected);
         }
-        for (ms, expected) in [(0, "1970-01-01 00:00:00 UTC"), (1_709_210_096_123, "2024-02-29 12:34:56 UTC"), (-1, "1969-12-31 23:59:59 UTC")] {
+        for (ms, expected) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (1_709_210_096_123, "2024-02-29 12:34:56 UTC"),
+            (-1, "1969-12-31 23:59:59 UTC"),
+        ] {
             assert_eq!(exact(Timestamp::from_millis(ms)), expected);
         }
     }

@@ -37,5 +37,8 @@ pub(crate) fn on_keys(act: impl Fn(&str) -> bool + 'static) {
 fn typing(event: &web_sys::KeyboardEvent) -> bool {
     use wasm_bindgen::JsCast as _;
     let element = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
-    element.is_some_and(|element| matches!(element.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT") || element.closest("dialog").ok().flatten().is_some())
+    element.is_some_and(|element| {
+        matches!(element.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT")
+            || element.closest("dialog").ok().flatten().is_some()
+    })
 }

@@ -10,7 +10,9 @@ mod theme;
 mod toast;
 
 pub(crate) use dialog::Dialog;
-pub(crate) use format::{Ago, CopyButton, StatusBadge, Words, actor_face, bytes, count, duration, money, price_per_hour};
+pub(crate) use format::{
+    Ago, CopyButton, StatusBadge, Words, actor_face, bytes, count, duration, money, price_per_hour,
+};
 pub(crate) use icons::icon;
 pub(crate) use keys::on_keys;
 pub(crate) use palette::{Palette, open_palette, provide_palette};

@@ -42,7 +42,7 @@ pub(crate) fn Palette() -> impl IntoView {
     let chosen = RwSignal::new(0_usize);
     let field = NodeRef::<html::Input>::new();
     let navigate = use_navigate();
-    let go = StoredValue::new_local(move |address: &str| {
+    let go = StoredValue::new(move |address: &str| {
         open.set(false);
         navigate(address, leptos_router::NavigateOptions::default());
     });
@@ -84,7 +84,8 @@ pub(crate) fn Palette() -> impl IntoView {
             "ArrowDown" => chosen.update(|n| *n = (*n + 1).min(last)),
             "ArrowUp" => chosen.update(|n| *n = n.saturating_sub(1)),
             "Enter" => {
-                if let Some((_, address, _)) = found.with_untracked(|found| found.get(chosen.get_untracked()).copied()) {
+                if let Some((_, address, _)) = found.with_untracked(|found| found.get(chosen.get_untracked()).copied())
+                {
                     go.with_value(|go| go(address));
                 }
             }
@@ -96,7 +97,7 @@ pub(crate) fn Palette() -> impl IntoView {
         <Dialog open=open title="Search or do anything".to_owned()>
             <div class="palette">
                 <input
-                    node_ref=field type="search" placeholder="Page or action" aria-label="Page or action" autocomplete="off"
+                    node_ref=field type="text" autofocus placeholder="Page or action" aria-label="Page or action" autocomplete="off"
                     role="combobox" aria-expanded="true" aria-controls="palette-list"
                     aria-activedescendant=move || format!("palette-{}", chosen.get())
                     prop:value=query on:input:target=move |event| { query.set(event.target().value()); chosen.set(0); }
@@ -132,7 +133,9 @@ fn focus_search() -> bool {
     #[cfg(feature = "hydrate")]
     {
         use wasm_bindgen::JsCast as _;
-        let field = web_sys::window().and_then(|window| window.document()).and_then(|document| document.query_selector("input[data-search]").ok()?);
+        let field = web_sys::window()
+            .and_then(|window| window.document())
+            .and_then(|document| document.query_selector("input[data-search]").ok()?);
         if let Some(field) = field.and_then(|field| field.dyn_into::<web_sys::HtmlElement>().ok()) {
             return field.focus().is_ok();
         }

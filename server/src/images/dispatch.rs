@@ -392,7 +392,10 @@ async fn settle(inner: &Arc<Inner>, id: ImageId, ending: &Ending, price: Option<
         Ending::Again(reason) | Ending::Unreachable(reason) | Ending::Interrupted(reason) if tired => (
             ImageStatus::Failed,
             "failed",
-            Some(format!("{}. Given up after {attempts} attempts; retry when the service is well.", reason.trim_end_matches('.'))),
+            Some(format!(
+                "{}. Given up after {attempts} attempts; retry when the service is well.",
+                reason.trim_end_matches('.')
+            )),
         ),
         // Unfit is no attempt worth counting out: each service is asked once, then the dispatcher gives up by itself.
         Ending::Again(reason) | Ending::Unreachable(reason) | Ending::Interrupted(reason) | Ending::Unfit(reason) => {

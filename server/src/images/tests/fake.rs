@@ -47,10 +47,18 @@ impl Fake {
     pub(super) async fn start(manner: Manner) -> Self {
         let inner = Arc::new(Inner { manner: Mutex::new(manner), jobs: Mutex::default(), asked: Mutex::new(0) });
         let router = Router::new()
-            .route("/system_stats", get(|| async { Json(json!({"system": {"comfyui_version": "0.33.0"}, "devices": [{"name": "cpu"}]})) }))
+            .route(
+                "/system_stats",
+                get(|| async { Json(json!({"system": {"comfyui_version": "0.33.0"}, "devices": [{"name": "cpu"}]})) }),
+            )
             .route("/object_info/{class}", get(object_info))
             .route("/ws", get(|upgrade: WebSocketUpgrade| async { upgrade.on_upgrade(idle) }))
-            .route("/prompt", post(submit).get(|State(fake): State<Arc<Inner>>| async move { Json(json!({"exec_info": {"queue_remaining": fake.waiting().len()}})) }))
+            .route(
+                "/prompt",
+                post(submit).get(|State(fake): State<Arc<Inner>>| async move {
+                    Json(json!({"exec_info": {"queue_remaining": fake.waiting().len()}}))
+                }),
+            )
             .route("/queue", get(queue).post(|| async { "" }))
             .route("/history", post(|| async { "" }))
             .route("/history/{id}", get(history))
@@ -99,7 +107,11 @@ impl Inner {
     }
 
     fn waiting(&self) -> Vec<String> {
-        if self.manner() == Manner::Works { self.jobs.lock().expect("not poisoned").keys().cloned().collect() } else { Vec::new() }
+        if self.manner() == Manner::Works {
+            self.jobs.lock().expect("not poisoned").keys().cloned().collect()
+        } else {
+            Vec::new()
+        }
     }
 }
 
