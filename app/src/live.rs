@@ -9,6 +9,7 @@ use leptos::prelude::*;
 use server::{events::Topic, id::ImageId, images::Progress};
 
 /// The truth about the connection.
+#[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "only a browser connects"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Link {
     /// Not asked yet: the page was just rendered.

@@ -100,7 +100,7 @@ fn pictures(view: &ImageView, live: Live) -> AnyView {
     match view.status {
         ImageStatus::Running => {
             let renderer = view.renderer.as_deref().map(|name| format!(" · {name}")).unwrap_or_default();
-            view! { {preview(live, view.id, view.progress.clone())} {steps(live, view.id, view.progress.clone(), renderer)} }.into_any()
+            view! { {steps(live, view.id, view.progress.clone(), renderer)} {preview(live, view.id, view.progress.clone())} }.into_any()
         }
         ImageStatus::Queued => {
             let words = match view.place {

@@ -38,7 +38,7 @@ pub(super) fn facts(view: &ImageView) -> AnyView {
         <dl class="facts">
             <dt>"State"</dt>
             <dd><StatusBadge word=word class=class /></dd>
-            {optional("Reason", view.reason.clone())}
+            {optional("Reason", reason(view))}
             <dt>"Prompt"</dt>
             <dd class="prompt">
                 <p>{draft.prompt.clone()}</p>
@@ -73,6 +73,11 @@ pub(super) fn facts(view: &ImageView) -> AnyView {
         </dl>
     }
     .into_any()
+}
+
+/// Why it failed or waits. A cancelled one may still hold why it waited before, which is no longer true.
+pub(super) fn reason(view: &ImageView) -> Option<String> {
+    view.reason.clone().filter(|_| view.status != ImageStatus::Cancelled)
 }
 
 /// A fact that may be missing; empty text is missing too.

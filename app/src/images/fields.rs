@@ -103,6 +103,13 @@ impl Fields {
         Self::new()
     }
 
+    /// Whether something is set that the form folds away; then it is shown unfolded, so that nothing works unseen.
+    pub(crate) fn more_set(self) -> bool {
+        let set = |field: RwSignal<String>| field.with_untracked(|text| !text.is_empty());
+        self.loras.with_untracked(|rows| !rows.is_empty())
+            || [self.sampler, self.scheduler, self.workflow].into_iter().any(set)
+    }
+
     /// Adds an empty LoRA row.
     pub(crate) fn add_lora(self) {
         self.loras.update(|rows| {

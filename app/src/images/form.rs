@@ -73,7 +73,7 @@ pub(super) fn Form(
                 {seed(fields.seed)} {number("Count", fields.count, "1", "16", "1")}
             </div>
             <SourcePicture fields=fields />
-            <details>
+            <details open=fields.more_set()>
                 <summary>"LoRA, sampler, workflow"</summary>
                 {loras(fields, choices)}
                 <div class="row">

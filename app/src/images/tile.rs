@@ -60,7 +60,7 @@ fn unmade(view: &ImageView) -> AnyView {
     view! {
         <span class="blank">
             <span class=state>{view.status.word()}</span>
-            <span class="reason">{view.reason.clone()}</span>
+            <span class="reason">{super::facts::reason(view)}</span>
         </span>
     }
     .into_any()
