@@ -23,7 +23,7 @@ pub(super) fn table<T: 'static>(
 fn framed(head: &'static [&'static str], rows: Vec<AnyView>) -> AnyView {
     let head = head.iter().map(|name| view! { <th scope="col">{*name}</th> }).collect_view();
     view! {
-        <div class="table" role="region" aria-label="Table" tabindex="0">
+        <div class="table" tabindex="0">
             <table>
                 <thead><tr>{head} <th scope="col"><span class="hidden">"What can be done"</span></th></tr></thead>
                 <tbody>{rows}</tbody>

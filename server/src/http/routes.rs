@@ -68,9 +68,13 @@ pub(super) async fn preview(
     Path(id): Path<String>,
 ) -> Result<Response, Error> {
     let id: ImageId = id.parse().map_err(|_| Failure::not_found("this image"))?;
-    let preview = shared.hub.images.preview(visit.caller()?, id)?;
-    // None yet, or no more: a page may ask a moment after the image ended, and that is no fault.
-    let Some((media_type, bytes)) = preview else { return Ok(StatusCode::NO_CONTENT.into_response()) };
+    let who = visit.caller()?;
+    let preview = shared.hub.images.preview(who, id)?;
+    let Some((media_type, bytes)) = preview else {
+        // None yet, or no more: a page may ask a moment after the image ended, and that is no fault.
+        shared.hub.images.get(who, id).await?;
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
     let own = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "private, max-age=60")];
     let mut response = (PICTURE_HEADERS, bytes).into_response();
     for (name, value) in own {

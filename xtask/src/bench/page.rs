@@ -32,18 +32,22 @@ impl Load {
 /// Fetches the page and everything that it and its files name.
 pub(super) fn load(port: u16, path: &str, token: Option<&str>) -> Result<Load> {
     let mut found = BTreeMap::new();
-    let mut waiting = vec![path.to_owned()];
-    while let Some(path) = waiting.pop() {
+    // With each path whether it must be there: a page and its style fetch what they name, a script may only name it.
+    let mut waiting = vec![(path.to_owned(), true)];
+    while let Some((path, must)) = waiting.pop() {
         if found.contains_key(&path) {
             continue;
         }
-        let answer = wire::get(port, &path, token, true)?;
+        let answer = match wire::get(port, &path, token, true) {
+            Ok(answer) => answer,
+            Err(_) if !must => continue,
+            Err(error) => return Err(error),
+        };
         println!("    {:>8} B  {path}", answer.weight);
-        if ["text/html", "text/css", "text/javascript", "application/javascript"]
-            .iter()
-            .any(|it| answer.media_type.starts_with(it))
-        {
-            waiting.extend(named(&path, &String::from_utf8_lossy(&answer.body)));
+        let is = |kind: &str| answer.media_type.split(';').next().is_some_and(|it| it.ends_with(kind));
+        if is("html") || is("css") || is("javascript") {
+            let must = !is("javascript");
+            waiting.extend(named(&path, &String::from_utf8_lossy(&answer.body)).into_iter().map(|path| (path, must)));
         }
         found.insert(path, answer.weight);
     }
