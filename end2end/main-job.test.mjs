@@ -76,8 +76,7 @@ scene('the set-up link works once', async ({ hub, page, context, watch }) => {
 });
 
 async function seedOf(page) {
-    const text = await page.locator('main').innerText();
-    return text.match(/seed\s*(\d+)/i)?.[1] ?? assert.fail('the detail names the seed');
+    return until('the detail names the seed', async () => (await page.locator('main').innerText()).match(/seed\s*(\d+)/i)?.[1]);
 }
 
 async function signOut(page) {

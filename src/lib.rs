@@ -4,6 +4,9 @@
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
-    console_error_panic_hook::set_once();
+    std::panic::set_hook(Box::new(|what| {
+        console_error_panic_hook::hook(what);
+        app::broken();
+    }));
     app::hydrate();
 }

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos_meta::{Title, provide_meta_context};
 use leptos_router::{
-    SsrMode,
+    Lazy, SsrMode,
     components::{A, Route, Router, Routes},
     path,
 };
@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use server::caller::{Right, Role};
 
 use crate::{
-    Refusal, images, live,
+    Refusal, live,
     live::{Link, Live},
-    overview, services, settings,
+    overview, pages,
     ui::{self, icon},
 };
 
@@ -105,14 +105,17 @@ pub(crate) fn document() -> impl IntoView {
                 <leptos_meta::MetaTags />
             </head>
             <body>
-                <App />
+                <App live=Live::new(now()) />
+                <p id="broken" class="failure" role="alert" hidden>
+                    "This page has stopped working; nothing that was saved is lost. " <a href="" rel="external">"Reload it"</a>
+                </p>
             </body>
         </html>
     }
 }
 
 /// The server's time, the same for both halves of a render: the document carries it.
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     #[cfg(feature = "ssr")]
     {
         use_context::<server::Hub>().map_or(0, |hub| hub.clock.now().millis())
@@ -131,9 +134,12 @@ fn document_element() -> Option<web_sys::Element> {
 
 /// The signed-in application.
 #[component]
-pub fn App() -> impl IntoView {
+pub(crate) fn App(
+    /// What pages read to follow the hub.
+    live: Live,
+) -> impl IntoView {
     provide_meta_context();
-    provide_context(Live::start(now()));
+    provide_context(live);
     provide_context(MeSignal(Resource::new_blocking(|| (), |()| who_am_i())));
     ui::provide_toasts();
     ui::provide_palette();
@@ -145,10 +151,10 @@ pub fn App() -> impl IntoView {
             <main id="main" tabindex="-1">
                 <Routes fallback=missing_page>
                     <Route path=path!("/overview") view=overview::Overview ssr=SsrMode::Async />
-                    <Route path=path!("/images") view=images::Images ssr=SsrMode::Async />
-                    <Route path=path!("/images/:id") view=images::Detail ssr=SsrMode::Async />
-                    <Route path=path!("/services") view=services::Services ssr=SsrMode::Async />
-                    <Route path=path!("/settings") view=settings::Settings ssr=SsrMode::Async />
+                    <Route path=path!("/images") view={Lazy::<pages::Images>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("/images/:id") view={Lazy::<pages::Image>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("/services") view={Lazy::<pages::Services>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("/settings") view={Lazy::<pages::Settings>::new()} ssr=SsrMode::Async />
                 </Routes>
             </main>
             <ui::Palette />

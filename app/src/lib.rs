@@ -7,6 +7,9 @@
 #![recursion_limit = "512"]
 #![expect(unreachable_pub, reason = "the component macro makes its property structs pub")]
 
+#[cfg(not(erase_components))]
+compile_error!("build without RUSTFLAGS in the environment: both halves need the flags of .cargo/config.toml, or no page hydrates");
+
 #[cfg(feature = "ssr")]
 mod entrance;
 mod failure;
@@ -16,17 +19,47 @@ mod images;
 mod landing;
 mod live;
 mod overview;
+mod pages;
 mod services;
 mod settings;
 #[cfg(feature = "ssr")]
 pub mod site;
 mod ui;
 
+#[cfg(feature = "hydrate")]
+use frame::App;
+
 pub use failure::Refusal;
-pub use frame::App;
 
 /// Takes over the page that the server rendered. Only in the browser.
 #[cfg(feature = "hydrate")]
 pub fn hydrate() {
-    leptos::mount::hydrate_body(App);
+    use std::{cell::Cell, rc::Rc};
+
+    use leptos::prelude::*;
+
+    wasm_bindgen_futures::spawn_local(async {
+        let live = Rc::new(Cell::new(None));
+        let started = live.clone();
+        let page = move || {
+            let live = live::Live::new(frame::now());
+            started.set(Some(live));
+            view! { <App live=live /> }
+        };
+        leptos::mount::hydrate_from_async(leptos::tachys::dom::body(), page).await.forget();
+        // Only now: a page that is still being loaded would take over what the server rendered and miss a change until
+        // the next one.
+        if let Some(live) = live.take() {
+            live.open();
+        }
+    });
+}
+
+/// Says on the page that its program has broken, and what to do. Only in the browser.
+#[cfg(feature = "hydrate")]
+pub fn broken() {
+    let words = web_sys::window().and_then(|window| window.document()?.get_element_by_id("broken"));
+    if let Some(words) = words {
+        let _ = words.remove_attribute("hidden");
+    }
 }

@@ -34,19 +34,22 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Makes the signals; in the browser also opens the stream.
-    pub(crate) fn start(now: i64) -> Self {
-        let live = Self {
+    /// Makes the signals; they move once the stream is open.
+    pub(crate) fn new(now: i64) -> Self {
+        Self {
             link: RwSignal::new(Link::Connecting),
             now: RwSignal::new(now),
             progress: RwSignal::default(),
             auth: RwSignal::new(0),
             services: RwSignal::new(0),
             images: RwSignal::new(0),
-        };
-        #[cfg(feature = "hydrate")]
-        Effect::new(move || browser::open(live));
-        live
+        }
+    }
+
+    /// Follows the hub from now on, for as long as the tab is open.
+    #[cfg(feature = "hydrate")]
+    pub(crate) fn open(self) {
+        browser::open(self);
     }
 
     /// Grows when something of `topic` changed. Read it in a resource's source.

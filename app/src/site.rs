@@ -20,7 +20,12 @@ use server::{
     http::{Visit, clear_cookie, session_cookie},
 };
 
-use crate::{App, entrance, frame::document, landing};
+use crate::{
+    entrance,
+    frame::{App, document},
+    landing,
+    live::Live,
+};
 
 /// The browser half and the public files. Release builds carry them inside; debug builds read `target/site`.
 #[derive(RustEmbed)]
@@ -61,7 +66,7 @@ pub fn server_functions() -> Vec<&'static str> {
 
 /// Every route of this crate.
 pub fn router(hub: Hub) -> Router {
-    let listed: Vec<AxumRouteListing> = leptos_axum::generate_route_list(App);
+    let listed: Vec<AxumRouteListing> = leptos_axum::generate_route_list(|| view! { <App live=Live::new(0) /> });
     let context = {
         let hub = hub.clone();
         move || provide_context(hub.clone())

@@ -7,14 +7,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use wasm_bindgen_cli_support::Bindgen;
+use wasm_encoder::RawSection;
+use wasmparser::Payload;
 
 use crate::cmd::{cargo, run, say};
 use crate::{css, paths};
 
 /// The name Leptos and the page's preload ask for.
 const NAME: &str = "central-mcp";
+/// Loads what was split off. The macros of `wasm_split_helpers` import it by this name.
+const LOADER: &str = "./__wasm_split.______________________.js";
 /// Counts up when this file lays things out differently, so that an unchanged input is built anew.
-const LAYOUT: &[u8] = b"2";
+const LAYOUT: &[u8] = b"4";
 const COMPRESSIBLE: &[&str] = &["js", "mjs", "wasm", "css", "html", "svg", "json", "webmanifest", "txt", "map"];
 
 /// Builds target/site unless it is already the site of this input; returns the hash in its folder's name.
@@ -85,20 +89,50 @@ fn files(wasm: &Path) -> Result<Files> {
     Ok(Files { pkg, public: tree(&paths::root().join("public"))? })
 }
 
+/// Splits off what `app/src/pages.rs` loads lazily, and binds the rest.
 fn bind(wasm: &Path, into: &Path) -> Result<()> {
+    fs::create_dir_all(into)?;
+    let main = wasm.with_file_name("central_mcp_main.wasm");
+    let whole = fs::read(wasm).with_context(|| format!("cargo built no {}", wasm.display()))?;
+    let script = format!("./{NAME}.js");
+    let mut options = wasm_split_cli_support::Options::new(&whole);
+    options.output_dir = into;
+    options.main_out_path = &main;
+    options.main_module = &script;
+    options.link_name = LOADER;
+    let split = wasm_split_cli_support::transform(options).map_err(|error| anyhow!("splitting the wasm: {error:#}"))?;
+    for file in split.split_modules {
+        fs::write(&file, without_custom_sections(&fs::read(&file)?)?)?;
+    }
     Bindgen::new()
-        .input_path(wasm)
+        .input_path(&main)
         .web(true)
         .and_then(|bindgen| {
             bindgen
                 .out_name(NAME)
                 .typescript(false)
+                // The split-off files find the rest by these.
+                .keep_lld_exports(true)
+                .demangle(false)
                 .remove_name_section(true)
                 .remove_producers_section(true)
                 .generate(into)
         })
         .map_err(|error| anyhow!("{error:#}"))
         .context("wasm-bindgen failed; does Cargo.toml pin `wasm-bindgen` to the version of xtask's `wasm-bindgen-cli-support`?")
+}
+
+/// The names of all functions are half of a split-off file; wasm-bindgen strips only the main one.
+fn without_custom_sections(wasm: &[u8]) -> Result<Vec<u8>> {
+    let mut module = wasm_encoder::Module::new();
+    for payload in wasmparser::Parser::new(0).parse_all(wasm) {
+        let payload = payload?;
+        if let (Some((id, range)), false) = (payload.as_section(), matches!(payload, Payload::CustomSection(_))) {
+            let range = usize::try_from(range.start)?..usize::try_from(range.end)?;
+            module.section(&RawSection { id, data: &wasm[range] });
+        }
+    }
+    Ok(module.finish())
 }
 
 /// Of everything in the site, so that a new hash means a new site and nothing else does.

@@ -1,5 +1,7 @@
 //! The room's SQL.
 
+use std::collections::HashMap;
+
 use sqlx::SqlitePool;
 
 use super::{
@@ -120,17 +122,19 @@ pub(super) async fn get(db: &SqlitePool, id: ImageId) -> Result<Option<ImageView
     .fetch_optional(db)
     .await?;
     match row {
-        Some(row) => Ok(Some(row.view(pictures(db, id).await?)?)),
+        Some(row) => {
+            let own = pictures(db, [id].into_iter()).await?.remove(&id).unwrap_or_default();
+            Ok(Some(row.view(own)?))
+        }
         None => Ok(None),
     }
 }
 
-/// Newest first; with `ended: Some(false)` oldest first, as the queue is worked off.
+/// Newest first.
 pub(super) async fn list(db: &SqlitePool, filter: &ImageFilter) -> Result<Vec<ImageView>, Error> {
     let text = filter.text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(like);
     let limit = i64::from(if filter.limit == 0 { 60 } else { filter.limit.min(200) });
     let open = filter.ended.map(|ended| !ended);
-    let ascending = filter.ended == Some(false);
     let rows = sqlx::query_as!(
         Row,
         r#"select id as "id: ImageId", status as "status: ImageStatus", draft, renderer, asked_by, agent, parent as "parent: ImageId",
@@ -144,8 +148,8 @@ pub(super) async fn list(db: &SqlitePool, filter: &ImageFilter) -> Result<Vec<Im
              and (?5 is null or created_at >= ?5)
              and (?6 is null or created_at < ?6)
              and (?7 is null or id < ?7)
-           order by case when ?8 then id end, id desc
-           limit ?9"#,
+           order by id desc
+           limit ?8"#,
         text,
         filter.agent,
         filter.renderer,
@@ -153,17 +157,17 @@ pub(super) async fn list(db: &SqlitePool, filter: &ImageFilter) -> Result<Vec<Im
         filter.since,
         filter.until,
         filter.before,
-        ascending,
         limit
     )
     .fetch_all(db)
     .await?;
-    let mut views = Vec::with_capacity(rows.len());
-    for row in rows {
-        let pictures = if row.status == ImageStatus::Done { pictures(db, row.id).await? } else { Vec::new() };
-        views.push(row.view(pictures)?);
-    }
-    Ok(views)
+    let mut pictures = pictures(db, rows.iter().map(|row| row.id)).await?;
+    rows.into_iter()
+        .map(|row| {
+            let own = pictures.remove(&row.id).unwrap_or_default();
+            row.view(own)
+        })
+        .collect()
 }
 
 /// Waiting and running images, running ones first, then by age; at most `limit`. Kept apart from [`list`] because the
@@ -182,15 +186,31 @@ pub(super) async fn open_views(db: &SqlitePool, limit: i64) -> Result<Vec<ImageV
     rows.into_iter().map(|row| row.view(Vec::new())).collect()
 }
 
-async fn pictures(db: &SqlitePool, id: ImageId) -> Result<Vec<Picture>, Error> {
-    Ok(sqlx::query_as!(
-        Picture,
-        r#"select sha256, thumbnail, media_type, width as "width: u32", height as "height: u32", bytes
-           from pictures where image_id = ? order by n"#,
-        id
+/// The pictures of some images, each image's in their order.
+async fn pictures(
+    db: &SqlitePool,
+    of: impl Iterator<Item = ImageId>,
+) -> Result<HashMap<ImageId, Vec<Picture>>, Error> {
+    let of = serde_json::to_string(&of.collect::<Vec<_>>()).map_err(anyhow::Error::from)?;
+    let rows = sqlx::query!(
+        r#"select image_id as "image_id: ImageId", sha256, thumbnail, media_type, width as "width: u32", height as "height: u32", bytes
+           from pictures where image_id in (select value from json_each(?)) order by image_id, n"#,
+        of
     )
     .fetch_all(db)
-    .await?)
+    .await?;
+    let mut found: HashMap<ImageId, Vec<Picture>> = HashMap::new();
+    for row in rows {
+        found.entry(row.image_id).or_default().push(Picture {
+            sha256: row.sha256,
+            thumbnail: row.thumbnail,
+            media_type: row.media_type,
+            width: row.width,
+            height: row.height,
+            bytes: row.bytes,
+        });
+    }
+    Ok(found)
 }
 
 /// Images that wait before this one.
@@ -388,8 +408,9 @@ pub(super) async fn stats(db: &SqlitePool, now: Timestamp) -> Result<ImageStats,
     .await?;
     let (hour, day, week) = (now.plus(-HOUR), now.plus(-DAY), now.plus(-7 * DAY));
     let recent = sqlx::query!(
-        r#"select coalesce(sum(finished_at >= ?1), 0) as "hour!: i64", coalesce(sum(finished_at >= ?2), 0) as "day!: i64", count(*) as "week!: i64"
-           from images where status = 'done' and finished_at >= ?3"#,
+        r#"select (select count(*) from images where status = 'done' and finished_at >= ?1) as "hour!: i64",
+                  (select count(*) from images where status = 'done' and finished_at >= ?2) as "day!: i64",
+                  (select count(*) from images where status = 'done' and finished_at >= ?3) as "week!: i64""#,
         hour,
         day,
         week
