@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
-    fake::Fake,
+    fake::{self, Fake},
     program::{Folder, Hub, PASSWORD, done, program, run, token, until},
 };
 
@@ -100,7 +100,7 @@ fn setup(data: &Path, answers: &[&str]) -> Output {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comfyui_set_up_beside_a_running_hub_gets_its_work() {
-    let (folder, fake) = (Folder::new(), Fake::serve().await);
+    let (folder, fake) = (Folder::new(), Fake::serve(fake::MODEL).await);
     let hub = Hub::start(folder.path());
     let client = hub.client(&token(folder.path(), "operator"));
     let url = fake.url.clone();

@@ -10,6 +10,7 @@ mod cli;
 mod client;
 mod comfyui_real;
 mod disk;
+#[path = "../../server/tests/comfyui/fake.rs"]
 mod fake;
 mod kill;
 mod program;

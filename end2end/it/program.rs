@@ -25,7 +25,19 @@ pub(crate) struct Folder {
 impl Folder {
     /// An empty one.
     pub(crate) fn new() -> Self {
-        let temp = tempfile::tempdir().unwrap();
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// An empty one in memory, where this machine has such a place, for a test that writes thousands of files: a disk takes
+    /// longer to sync and remove them than the rest of the test takes. To a killed process it is the same: what it wrote is
+    /// with the kernel.
+    pub(crate) fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Self::below(memory) } else { Self::new() }
+    }
+
+    fn below(folder: &Path) -> Self {
+        let temp = tempfile::tempdir_in(folder).unwrap();
         Self { path: temp.path().join("data"), _temp: temp }
     }
 

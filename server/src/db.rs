@@ -164,34 +164,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_newer_schema_is_refused_and_an_older_one_is_saved_before_it_is_changed() {
+    async fn an_older_schema_is_saved_and_changed_and_a_newer_one_refused() {
         let dir = tempfile::tempdir().expect("a folder");
         let file = dir.path().join("hub.db");
-        let set = async |sql: &'static str| {
-            let mut connection =
-                SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&file)).await.expect("opens");
-            sqlx::query(sql).execute(&mut connection).await.expect("runs");
-            connection.close().await.expect("closes");
-        };
-        Db::open(&file).await.expect("opens").close().await;
-        set("insert into _sqlx_migrations (version, description, success, checksum, execution_time) values (9999, 'later', 1, x'00', 0)").await;
+        let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+        let connect = async || SqliteConnection::connect_with(&options).await.expect("opens");
+        let newest = MIGRATIONS.iter().map(|migration| migration.version).max().expect("migrations");
+
+        // As it was before the last migration, with something in it.
+        let mut old = connect().await;
+        MIGRATIONS.run_to(newest - 1, &mut old).await.expect("migrates");
+        let image = "insert into images (id, status, prompt, draft, seed, asked_by, created_at) values ('1', 'done', '', '{}', '0', 'user:ada', 7)";
+        sqlx::query(image).execute(&mut old).await.expect("inserts");
+        old.close().await.expect("closes");
+        let db = Db::open(&file).await.expect("migrates");
+        let done: i64 =
+            sqlx::query_scalar("select done from image_generation_stats").fetch_one(db.read()).await.expect("counts");
+        assert_eq!(done, 1, "what was there before is counted");
+        db.close().await;
+        assert!(dir.path().join(format!("hub.before-{newest}.db")).exists());
+
+        let mut newer = connect().await;
+        let later = "insert into _sqlx_migrations (version, description, success, checksum, execution_time) values (9999, 'later', 1, x'00', 0)";
+        sqlx::query(later).execute(&mut newer).await.expect("inserts");
+        newer.close().await.expect("closes");
         let refused = Db::open(&file).await.expect_err("a newer schema");
         assert!(refused.to_string().contains("newer central-mcp (schema 9999"), "{refused:#}");
-
-        // As it was before the last migration.
-        set("delete from _sqlx_migrations where version = 9999").await;
-        let newest = MIGRATIONS.iter().map(|migration| migration.version).max().expect("migrations");
-        for sql in [
-            "drop view image_generation_stats",
-            "drop view recent_images_by_agent",
-            "drop table pictures",
-            "drop table images",
-            "drop table workflows",
-        ] {
-            set(sql).await;
-        }
-        set("delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)").await;
-        Db::open(&file).await.expect("migrates").close().await;
-        assert!(dir.path().join(format!("hub.before-{newest}.db")).exists());
     }
 }

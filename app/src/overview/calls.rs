@@ -17,35 +17,37 @@ pub(crate) struct OverviewView {
     pub(crate) stats: ImageStats,
     /// Running and waiting images, at most 4.
     pub(crate) open: Vec<ImageView>,
-    /// The newest finished images, at most 8.
+    /// The newest images with a picture, at most 12.
     pub(crate) pictures: Vec<ImageView>,
+    /// Failed within the last day, as far as they are among the newest images.
+    pub(crate) failed: Vec<ImageView>,
     /// All services.
     pub(crate) services: Vec<ServiceView>,
-    /// The newest events, at most 12.
+    /// The newest events that tell something, at most 16.
     pub(crate) events: Vec<EventView>,
 }
 
 /// What is going on.
 #[server(prefix = "/api", endpoint = "/overview", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn load_overview() -> Result<OverviewView, Refusal> {
+    use server::images::{ImageFilter, ImageStatus};
     let (hub, who) = crate::failure::entered()?;
-    let mut open = hub.images.list(&who, open_filter()).await?;
+    let mut open = hub.images.list(&who, ImageFilter { ended: Some(false), ..Default::default() }).await?;
     open.truncate(4);
-    Ok(OverviewView {
-        stats: hub.images.stats(&who).await?,
-        open,
-        pictures: hub.images.list(&who, done_filter()).await?,
-        services: hub.services.list(&who).await?,
-        events: hub.events.recent(None, 12).await?,
-    })
-}
-
-#[cfg(feature = "ssr")]
-fn open_filter() -> server::images::ImageFilter {
-    server::images::ImageFilter { ended: Some(false), ..Default::default() }
-}
-
-#[cfg(feature = "ssr")]
-fn done_filter() -> server::images::ImageFilter {
-    server::images::ImageFilter { ended: Some(true), limit: 8, ..Default::default() }
+    let ended = hub.images.list(&who, ImageFilter { ended: Some(true), limit: 20, ..Default::default() }).await?;
+    let yesterday = server::clock::Timestamp::from_millis(hub.clock.now().millis() - server::clock::DAY);
+    let (mut pictures, mut failed) = (Vec::new(), Vec::new());
+    for image in ended {
+        match image.status {
+            ImageStatus::Done if pictures.len() < 12 => pictures.push(image),
+            ImageStatus::Failed if image.finished_at > Some(yesterday) => failed.push(image),
+            _ => {}
+        }
+    }
+    // That it began says nothing once it has ended, and while it is drawn the card of pictures shows it.
+    let mut events = hub.events.recent(None, 40).await?;
+    events.retain(|event| !matches!(event.kind.as_str(), "started" | "cancelling"));
+    events.truncate(16);
+    let (stats, services) = (hub.images.stats(&who).await?, hub.services.list(&who).await?);
+    Ok(OverviewView { stats, open, pictures, failed, services, events })
 }

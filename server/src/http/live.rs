@@ -22,11 +22,11 @@ use serde_json::json;
 use tokio::sync::{broadcast::error::RecvError, mpsc};
 
 use super::{Visit, serve::Shared};
-use crate::{caller::Right, error::Error, events::Topic};
+use crate::{caller::Right, error::Error};
 
 /// More missed events than this are not replayed: fetching everything is cheaper.
 const REPLAY: i64 = 200;
-/// Events written by another process (the command line) are noticed at least this often.
+/// Events written by another process (the command line), and the end of the credential, are noticed at least this often.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// See the module.
@@ -84,12 +84,13 @@ async fn feed(shared: &Shared, visit: &Visit, after: Option<i64>, sender: &mpsc:
             if sender.send(Event::default().event("change").id(event.seq.to_string()).data(data)).await.is_err() {
                 return Ok(());
             }
-            if event.topic == Topic::Auth
-                && let Some(credential) = &visit.credential
-                && credential.caller(&hub.auth).await?.is_none()
-            {
-                return Ok(());
-            }
+        }
+        // A credential ends by a change, or because its time has come.
+        if look
+            && let Some(credential) = &visit.credential
+            && credential.caller(&hub.auth).await?.is_none()
+        {
+            return Ok(());
         }
         look = true;
         tokio::select! {

@@ -261,6 +261,7 @@ impl Dispatcher {
         self.busy.insert(runner);
         let (inner, report, id) = (self.inner.clone(), self.report.clone(), row.id);
         self.inner.tasks.spawn(async move {
+            let comfy = service.as_ref().map(|(_, comfy, _)| comfy.clone());
             let draw = async {
                 match service {
                     Some((service, comfy, prompt_id)) => {
@@ -279,6 +280,11 @@ impl Dispatcher {
             };
             let requeued = settle_for_sure(&inner, id, &ending, price).await;
             inner.live.end(id);
+            if let (Ending::Done { prompt_id: Some(prompt_id), .. }, Some(comfy)) = (&ending, comfy) {
+                let prompt_id = prompt_id.clone();
+                // Beside the next drawing: nobody waits for it.
+                inner.tasks.spawn(async move { comfy.forget(&prompt_id).await });
+            }
             let _ = report.send(Ended {
                 id,
                 runner,

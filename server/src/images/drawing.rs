@@ -10,7 +10,7 @@ use super::{
     ImageDraft, Picture, Seed,
     comfy::{Comfy, Job, Report, Stop},
     graph,
-    room::Inner,
+    room::{Inner, blocking},
     rules,
     sketch::Sketch,
     store,
@@ -35,6 +35,8 @@ pub(super) enum Ending {
         drawn_ms: i64,
         /// What the renderer left out.
         warning: Option<String>,
+        /// The job's id on the service, which may forget it once this is recorded.
+        prompt_id: Option<String>,
     },
     /// It cannot be drawn.
     Failed(String),
@@ -105,7 +107,7 @@ async fn try_comfy(
     let drawn = comfy.draw(Job { prompt_id, graph, resume, pictures: true }, &report, cancel).await?;
     let drawn_ms = drawn.drawn_ms.unwrap_or_else(|| watch.millis());
     let pictures = inner.store_pictures(drawn.files).await.map_err(from_service)?;
-    Ok(Ending::Done { pictures, drawn_ms, warning: drawn.warning })
+    Ok(Ending::Done { pictures, drawn_ms, warning: drawn.warning, prompt_id: Some(drawn.prompt_id) })
 }
 
 /// Uploads the source if there is one, builds the graph, and keeps it.
@@ -214,9 +216,5 @@ async fn try_sketch(
         files.push(blocking(move || sketch.finish()).await??);
     }
     let pictures = inner.store_pictures(files).await?;
-    Ok(Ending::Done { pictures, drawn_ms: watch.millis(), warning: None })
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| anyhow::anyhow!("the sketch broke: {error}").into())
+    Ok(Ending::Done { pictures, drawn_ms: watch.millis(), warning: None, prompt_id: None })
 }

@@ -14,6 +14,7 @@ use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 
 use super::Picture;
 use crate::{
+    clock::{Clock, Timestamp},
     error::{Error, Failure, FailureKind},
     secrets::{hex, sha256},
 };
@@ -29,6 +30,7 @@ const DECODED: u64 = 8192 * 8192 * 4;
 #[derive(Clone, Debug)]
 pub(super) struct Files {
     folder: PathBuf,
+    clock: Clock,
 }
 
 /// A decoded picture with its own bytes.
@@ -67,14 +69,14 @@ impl Decoded {
 
 impl Files {
     /// The folder `pictures` in `data`, made if missing. Left-over partial files of a crash are removed.
-    pub(super) fn open(data: &Path) -> anyhow::Result<Self> {
+    pub(super) fn open(data: &Path, clock: Clock) -> anyhow::Result<Self> {
         let folder = data.join("pictures");
         let partial = folder.join("partial");
         std::fs::create_dir_all(&partial).with_context(|| format!("cannot make {}", partial.display()))?;
         for entry in std::fs::read_dir(&partial)?.flatten() {
             let _ = std::fs::remove_file(entry.path());
         }
-        Ok(Self { folder })
+        Ok(Self { folder, clock })
     }
 
     /// Stores a picture and its thumbnail. Storing the same bytes twice is the same as once. Blocks: decode, scale, sync.
@@ -112,10 +114,32 @@ impl Files {
         }
     }
 
+    /// The hashes of all files, with the time each was last stored. Blocks.
+    pub(super) fn all(&self) -> Result<Vec<(String, Timestamp)>, Error> {
+        let mut found = Vec::new();
+        for folder in std::fs::read_dir(&self.folder).map_err(unreadable)? {
+            let folder = folder.map_err(unreadable)?;
+            // `partial` holds what is being written now.
+            if folder.file_name().len() != 2 {
+                continue;
+            }
+            for file in std::fs::read_dir(folder.path()).map_err(unreadable)? {
+                let file = file.map_err(unreadable)?;
+                let stored = file.metadata().and_then(|about| about.modified()).map_err(unreadable)?;
+                let stored = stored.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis());
+                let stored = Timestamp::from_millis(i64::try_from(stored).unwrap_or(i64::MAX));
+                found.push((file.file_name().to_string_lossy().into_owned(), stored));
+            }
+        }
+        Ok(found)
+    }
+
     fn put(&self, bytes: &[u8]) -> Result<String, Error> {
         let name = hex(&sha256(bytes));
         let target = self.path(&name);
-        if target.exists() {
+        if let Ok(file) = std::fs::File::open(&target) {
+            // Stored anew, so that the sweep does not take it for a left-over before its row is committed.
+            self.stamp(&file).map_err(|error| disk_failure(&error))?;
             return Ok(name);
         }
         let partial = self.folder.join("partial").join(hex(&crate::secrets::random::<8>()));
@@ -123,6 +147,7 @@ impl Files {
             std::fs::create_dir_all(target.parent().unwrap_or(&self.folder))?;
             let mut file = std::fs::File::create_new(&partial)?;
             file.write_all(bytes)?;
+            self.stamp(&file)?;
             file.sync_all()?;
             std::fs::rename(&partial, &target)?;
             // The rename itself must reach the disk before a row points to it.
@@ -134,6 +159,16 @@ impl Files {
         })?;
         Ok(name)
     }
+
+    /// Gives a file the hub's own time.
+    fn stamp(&self, file: &std::fs::File) -> std::io::Result<()> {
+        let millis = u64::try_from(self.clock.now().millis()).unwrap_or_default();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_millis(millis))
+    }
+}
+
+fn unreadable(error: std::io::Error) -> Error {
+    anyhow::anyhow!("cannot read the folder of pictures: {error}").into()
 }
 
 /// Tells a full disk apart from other faults: the operator can mend it.
@@ -182,7 +217,7 @@ mod tests {
     #[test]
     fn a_picture_is_stored_once_under_its_hash_with_a_webp_thumbnail() {
         let dir = tempfile::tempdir().expect("a folder");
-        let files = Files::open(dir.path()).expect("opens");
+        let files = Files::open(dir.path(), Clock::default()).expect("opens");
         let first = files.store(&decode(png(640, 480)).expect("decodes")).expect("stores");
         let second = files.store(&decode(png(640, 480)).expect("decodes")).expect("stores");
         assert_eq!(first, second);

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     caller::{Actor, Caller, Right},
-    clock::Clock,
+    clock::{Clock, DAY},
     db::Db,
     error::{Error, Failure, FailureKind},
     events::{Events, NewEvent, Topic},
@@ -31,6 +31,8 @@ use crate::{
 
 /// Largest source picture taken in, in bytes.
 const UPLOAD_BYTES: usize = 32 << 20;
+/// How long a file stays that no image names, in milliseconds.
+const KEEP_UNUSED: i64 = DAY;
 /// Largest workflow saved, in bytes.
 const WORKFLOW_BYTES: usize = 1 << 20;
 
@@ -83,7 +85,7 @@ impl Images {
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Result<Self, Error> {
-        let files = Files::open(data)?;
+        let files = Files::open(data, clock.clone())?;
         let inner = Arc::new(Inner {
             db,
             events,
@@ -287,7 +289,7 @@ impl Images {
             let (width, height) = picture.size();
             Ok(Upload { sha256: files.store_source(&picture)?, width, height })
         })
-        .await
+        .await?
     }
 
     /// A stored picture, thumbnail or source by its hash.
@@ -299,7 +301,24 @@ impl Images {
             Some(media_type) => Ok(PictureFile { path, media_type }),
             None => Err(Failure::not_found("this picture").into()),
         })
-        .await
+        .await?
+    }
+
+    /// Deletes the files that no image names: sources that nothing was drawn from for [`KEEP_UNUSED`], and what a crash left
+    /// behind. Gives how many.
+    pub async fn sweep(&self) -> Result<usize, Error> {
+        let cutoff = self.0.clock.now().plus(-KEEP_UNUSED);
+        let old = move |files: &Files| -> Result<Vec<String>, Error> {
+            let all = files.all()?.into_iter();
+            Ok(all.filter(|(_, stored)| *stored < cutoff).map(|(name, _)| name).collect())
+        };
+        let files = self.0.files.clone();
+        let mut names = blocking(move || old(&files)).await??;
+        // Asked after the files were listed: what is stored from now on is younger than the cutoff.
+        let used = store::used_files(self.0.db.read()).await?;
+        names.retain(|name| !used.contains(name));
+        names.iter().for_each(|name| self.0.files.remove(name));
+        Ok(names.len())
     }
 
     /// Saved workflows by name.
@@ -380,7 +399,7 @@ impl Inner {
             let decoded = bytes.into_iter().map(files::decode).collect::<Result<Vec<Decoded>, Failure>>()?;
             decoded.iter().map(|picture| files.store(picture)).collect()
         })
-        .await
+        .await?
     }
 
     /// Writes that `id` changed, by the hub itself.
@@ -398,6 +417,7 @@ fn conflict(message: String) -> Error {
     Failure::new(FailureKind::Conflict, message).into()
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| anyhow::anyhow!("a blocking job broke: {error}"))?
+/// Runs what would hold up other work: decoding, scaling, syncing a file.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| anyhow::anyhow!("a blocking job broke: {error}").into())
 }

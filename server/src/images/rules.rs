@@ -118,12 +118,6 @@ pub(super) fn cost(price_per_hour: i64, drawn_ms: i64) -> i64 {
     i64::try_from((product + 1_800_000) / 3_600_000).unwrap_or(i64::MAX)
 }
 
-/// The middle of `values`; the lower one of two.
-pub(super) fn median(mut values: Vec<i64>) -> Option<i64> {
-    values.sort_unstable();
-    values.get(values.len().checked_sub(1)? / 2).copied()
-}
-
 fn text(field: &str, value: &str) -> Result<(), Failure> {
     if value.len() > PROMPT_BYTES {
         return Err(Failure::invalid(format!("the {field} is {} bytes; use at most {PROMPT_BYTES}", value.len())));
@@ -223,13 +217,6 @@ mod tests {
             let cost = cost(price, ms);
             proptest::prop_assert!(cost >= 0);
             proptest::prop_assert!((cost as f64 - price as f64 * ms as f64 / 3.6e6).abs() <= 1.0);
-        }
-
-        #[test]
-        fn the_median_splits_the_values(values in proptest::collection::vec(-1000_i64..1000, 1..50)) {
-            let middle = median(values.clone()).expect("not empty");
-            proptest::prop_assert!(values.iter().filter(|v| **v < middle).count() * 2 <= values.len());
-            proptest::prop_assert!(values.iter().filter(|v| **v > middle).count() * 2 <= values.len());
         }
     }
 }

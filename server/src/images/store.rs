@@ -1,17 +1,22 @@
 //! The room's SQL.
 
-use std::collections::HashMap;
+mod stats;
+mod workflows;
+
+use std::collections::{HashMap, HashSet};
 
 use sqlx::SqlitePool;
 
-use super::{
-    AgentImages, ImageDraft, ImageFilter, ImageStats, ImageStatus, ImageView, Picture, Seed, WorkflowView, rules,
+pub(super) use self::{
+    stats::stats,
+    workflows::{delete_workflow, insert_workflow, workflow, workflows},
 };
+use super::{ImageDraft, ImageFilter, ImageStatus, ImageView, Picture, Seed};
 use crate::{
-    clock::{DAY, HOUR, Timestamp},
+    clock::Timestamp,
     db::WriteTx,
     error::Error,
-    id::{ImageId, ServiceId, WorkflowId},
+    id::{ImageId, ServiceId},
     services::MicroUsd,
 };
 
@@ -398,114 +403,16 @@ pub(super) async fn file_used(db: &SqlitePool, sha256: &str) -> Result<bool, Err
     Ok(uses)
 }
 
-pub(super) async fn stats(db: &SqlitePool, now: Timestamp) -> Result<ImageStats, Error> {
-    let totals = sqlx::query!(
-        r#"select queued as "queued!: i64", running as "running!: i64", done as "done!: i64", failed as "failed!: i64",
-                  cancelled as "cancelled!: i64", drawn_ms as "drawn_ms!: i64", cost as "cost!: MicroUsd"
-           from image_generation_stats"#
-    )
-    .fetch_one(db)
-    .await?;
-    let (hour, day, week) = (now.plus(-HOUR), now.plus(-DAY), now.plus(-7 * DAY));
-    let recent = sqlx::query!(
-        r#"select (select count(*) from images where status = 'done' and finished_at >= ?1) as "hour!: i64",
-                  (select count(*) from images where status = 'done' and finished_at >= ?2) as "day!: i64",
-                  (select count(*) from images where status = 'done' and finished_at >= ?3) as "week!: i64""#,
-        hour,
-        day,
-        week
-    )
-    .fetch_one(db)
-    .await?;
-    let times = sqlx::query_scalar!(
-        r#"select drawn_ms as "ms: i64" from images where status = 'done' order by finished_at desc limit 200"#
+/// The hash of every file that an image names.
+pub(super) async fn used_files(db: &SqlitePool) -> Result<HashSet<String>, Error> {
+    let used = sqlx::query_scalar!(
+        r#"select sha256 as "sha256!: String" from pictures
+           union select thumbnail from pictures
+           union select json_extract(draft, '$.source.sha256') from images where json_extract(draft, '$.source.sha256') is not null"#
     )
     .fetch_all(db)
     .await?;
-    let by_agent = sqlx::query_as!(
-        AgentImages,
-        r#"select agent as "agent!: String", images as "images!: i64", last_at as "last_at!: Timestamp"
-           from recent_images_by_agent where last_at >= ? order by images desc, agent limit 20"#,
-        week
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(ImageStats {
-        running: totals.running,
-        queued: totals.queued,
-        done: totals.done,
-        failed: totals.failed,
-        cancelled: totals.cancelled,
-        done_hour: recent.hour,
-        done_day: recent.day,
-        done_week: recent.week,
-        median_ms: rules::median(times.into_iter().flatten().collect()),
-        drawn_ms: totals.drawn_ms,
-        cost: totals.cost,
-        by_agent,
-    })
-}
-
-struct WorkflowRow {
-    id: WorkflowId,
-    name: String,
-    graph: String,
-    inputs: String,
-    created_at: Timestamp,
-}
-
-impl From<WorkflowRow> for WorkflowView {
-    fn from(row: WorkflowRow) -> Self {
-        Self {
-            id: row.id,
-            name: row.name,
-            graph: row.graph,
-            inputs: serde_json::from_str(&row.inputs).unwrap_or_default(),
-            created_at: row.created_at,
-        }
-    }
-}
-
-pub(super) async fn workflows(db: &SqlitePool) -> Result<Vec<WorkflowView>, Error> {
-    let rows = sqlx::query_as!(
-        WorkflowRow,
-        r#"select id as "id: WorkflowId", name, graph, inputs, created_at as "created_at: Timestamp" from workflows order by name"#
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows.into_iter().map(Into::into).collect())
-}
-
-pub(super) async fn workflow(db: &SqlitePool, id: WorkflowId) -> Result<Option<WorkflowView>, Error> {
-    let row = sqlx::query_as!(
-        WorkflowRow,
-        r#"select id as "id: WorkflowId", name, graph, inputs, created_at as "created_at: Timestamp" from workflows where id = ?"#,
-        id
-    )
-    .fetch_optional(db)
-    .await?;
-    Ok(row.map(Into::into))
-}
-
-/// Saves a workflow, unless its name is taken (`false`).
-pub(super) async fn insert_workflow(tx: &mut WriteTx, workflow: &WorkflowView) -> Result<bool, Error> {
-    let inputs = serde_json::to_string(&workflow.inputs).map_err(anyhow::Error::from)?;
-    let inserted = sqlx::query!(
-        "insert into workflows (id, name, graph, inputs, created_at) values (?, ?, ?, ?, ?) on conflict (name) do nothing",
-        workflow.id,
-        workflow.name,
-        workflow.graph,
-        inputs,
-        workflow.created_at
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(inserted.rows_affected() == 1)
-}
-
-/// Deletes a workflow; gives its name.
-pub(super) async fn delete_workflow(tx: &mut WriteTx, id: WorkflowId) -> Result<Option<String>, Error> {
-    Ok(sqlx::query_scalar!("delete from workflows where id = ? returning name", id).fetch_optional(&mut **tx).await?)
+    Ok(used.into_iter().collect())
 }
 
 /// `%text%` with the wildcards in it taken literally.

@@ -28,6 +28,9 @@ impl Activate for System {
         let events = self.hub.events.prune(now.plus(-self.keep_events * DAY)).await?;
         let checks = self.hub.services.prune(now.plus(-KEEP_CHECKS * DAY)).await?;
         let credentials = self.hub.auth.prune().await?;
-        Ok(format!("deleted {events} events, {checks} health checks, {credentials} expired credentials"))
+        let files = self.hub.images.sweep().await?;
+        Ok(format!(
+            "deleted {events} events, {checks} health checks, {credentials} expired credentials, {files} unused picture files"
+        ))
     }
 }

@@ -13,9 +13,15 @@ use tokio_tungstenite::{
 use url::Url;
 
 use super::ServiceAuth;
+use crate::clock::Stopwatch;
 
-/// The longest silence before or within an answer. A server that drips a byte a second is stopped by [`TOTAL`].
+/// The longest silence before or within an answer.
 const SILENCE: Duration = Duration::from_secs(20);
+/// An answer that comes at less than [`LEAST`] bytes in this time is given up: a server that drips a byte a second is never
+/// silent, and would hold a file for as long as a large one may take.
+const DRIP: Duration = Duration::from_secs(10);
+/// See [`DRIP`].
+const LEAST: usize = 1000;
 /// The longest a small request may take in all. Jobs are never waited for inside a request.
 const TOTAL: Duration = Duration::from_secs(60);
 /// A 16-bit 4K PNG sent over the socket passes 16 MiB (reference/comfyui.md §3).
@@ -106,7 +112,7 @@ impl Endpoint {
         self.json(self.request(Method::POST, path)?.json(body), limit).await
     }
 
-    /// `GET path` as bytes, with no limit on the total time (files over slow lines), only on silence and size.
+    /// `GET path` as bytes, with no limit on the total time (files over slow lines), only on silence, dripping and size.
     pub async fn get_bytes(&self, path: &str, query: &[(&str, &str)], limit: usize) -> Result<Bytes, EndpointError> {
         let response = self.send(self.request(Method::GET, path)?.query(query)).await?;
         let status = response.status();
@@ -132,7 +138,7 @@ impl Endpoint {
             .header(header::UPGRADE, "websocket")
             .header(header::SEC_WEBSOCKET_VERSION, "13")
             .header(header::SEC_WEBSOCKET_KEY, tokio_tungstenite::tungstenite::handshake::client::generate_key());
-        let response = tokio::time::timeout(SILENCE, self.send(request)).await.map_err(|_| self.silent())??;
+        let response = tokio::time::timeout(SILENCE, self.send(request)).await.map_err(|_| self.silent(SILENCE))??;
         let status = response.status();
         if status != StatusCode::SWITCHING_PROTOCOLS {
             let body = read(response, 4096).await.unwrap_or_default();
@@ -184,7 +190,7 @@ impl Endpoint {
             let body = serde_json::from_slice(&body).map_err(|_| self.unexpected(status, "broken JSON"))?;
             Ok(JsonAnswer { status, body })
         };
-        tokio::time::timeout(TOTAL, ask).await.map_err(|_| self.silent())?
+        tokio::time::timeout(TOTAL, ask).await.map_err(|_| self.silent(TOTAL))?
     }
 
     fn host(&self) -> String {
@@ -192,11 +198,11 @@ impl Endpoint {
         format!("{}{port}", self.base.host_str().unwrap_or("?"))
     }
 
-    fn silent(&self) -> EndpointError {
+    fn silent(&self, limit: Duration) -> EndpointError {
         EndpointError::Unreachable(format!(
             "{} took longer than {} s to answer; is it overloaded?",
             self.host(),
-            TOTAL.as_secs()
+            limit.as_secs()
         ))
     }
 
@@ -258,6 +264,8 @@ async fn read(response: reqwest::Response, limit: usize) -> Result<Bytes, Endpoi
     }
     let mut body = BytesMut::new();
     let mut stream = response.bytes_stream();
+    // Since when, and how much there was then. Counted from the first byte: before it there is silence, which has its limit.
+    let mut pace: Option<(Stopwatch, usize)> = None;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|error| {
             EndpointError::Unreachable(format!("the service broke off its answer ({})", root(&error)))
@@ -266,6 +274,16 @@ async fn read(response: reqwest::Response, limit: usize) -> Result<Bytes, Endpoi
             return Err(too_large());
         }
         body.extend_from_slice(&chunk);
+        let (since, before) = *pace.get_or_insert_with(|| (Stopwatch::start(), body.len()));
+        if since.elapsed() >= DRIP {
+            let (came, seconds) = (body.len() - before, since.elapsed().as_secs());
+            if came < LEAST {
+                return Err(EndpointError::Unreachable(format!(
+                    "the service sent only {came} bytes in {seconds} s; is it overloaded, or the line to it bad?"
+                )));
+            }
+            pace = Some((Stopwatch::start(), body.len()));
+        }
     }
     Ok(body.freeze())
 }

@@ -156,6 +156,16 @@ async fn a_stream_ends_with_the_token_it_was_opened_with() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_when_its_credential_expires_although_nothing_changes() {
+    let house = House::new().await;
+    let (name, sent) = bearer(&house.token(Role::Viewer, Some(1)).await);
+    let mut stream = Stream::open(&house, &[(name, &sent)]).await;
+    assert_eq!(stream.next().await.unwrap().event, "hello");
+    house.clock.advance(crate::clock::DAY);
+    assert_eq!(stream.next().await, None);
+}
+
+#[tokio::test]
 async fn streams_end_with_the_hub() {
     let house = House::new().await;
     let (name, sent) = bearer(&house.token(Role::Viewer, None).await);

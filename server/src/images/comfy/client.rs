@@ -81,6 +81,11 @@ impl Comfy {
         self.shared.calls.upload(name, bytes).await.map_err(away)
     }
 
+    /// Lets the server forget a job whose files are kept here now, so that one that lives long does not grow.
+    pub(in crate::images) async fn forget(&self, prompt_id: &str) {
+        self.shared.calls.forget(prompt_id).await;
+    }
+
     /// Draws one job to its end, however long it takes; a second draw waits for the first. `report` is called with each
     /// change, in order. When `cancel` fires, the job is stopped on the server and watched until it is gone.
     ///

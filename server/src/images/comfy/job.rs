@@ -59,7 +59,8 @@ pub(super) async fn draw(
         collected = run.collect(&ended, &mut heard) => collected,
         () = cancel.cancelled() => Err(Stop::Cancelled),
     };
-    if !matches!(collected, Err(Stop::Unreachable(_))) {
+    // What was drawn is forgotten by `Comfy::forget`, once it is kept: until then the server is the only one that has it.
+    if !matches!(collected, Ok(_) | Err(Stop::Unreachable(_))) {
         let (calls, id) = (shared.calls.clone(), run.id);
         shared.tracker.spawn(async move { calls.forget(&id).await });
     }
@@ -384,7 +385,7 @@ impl<'a> Run<'a> {
         let time = |name: &str| find(name).and_then(|data| data["timestamp"].as_i64());
         let drawn_ms =
             time("execution_start").zip(time("execution_success")).map(|(start, end)| end.saturating_sub(start).max(0));
-        Ok(Drawn { files, drawn_ms, warning: self.warning.clone() })
+        Ok(Drawn { files, drawn_ms, warning: self.warning.clone(), prompt_id: self.id.clone() })
     }
 
     async fn fetch(&mut self, outputs: &Value) -> Result<Vec<Bytes>, Stop> {

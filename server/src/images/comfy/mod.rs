@@ -67,6 +67,8 @@ pub(super) struct Drawn {
     pub(super) drawn_ms: Option<i64>,
     /// What the server left out of the graph, in words.
     pub(super) warning: Option<String>,
+    /// The job's id on the server, for [`Comfy::forget`].
+    pub(super) prompt_id: String,
 }
 
 /// Why a job ended otherwise. The texts are for a person and hold no path of the server.

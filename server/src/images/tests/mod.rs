@@ -1,8 +1,11 @@
 //! The room with a real database and real files. The renderer is the built-in sketch; ComfyUI is tested in `comfy/tests`
 //! and, for real, in `end2end/it`.
 
+#[path = "../../../tests/comfyui/fake.rs"]
 mod fake;
 mod several;
+mod sweep;
+mod tallies;
 
 use std::{path::Path, time::Duration};
 
@@ -14,8 +17,10 @@ use crate::{
     caller::{Actor, Caller, Role},
     clock::Clock,
     error::FailureKind,
-    id::{ImageId, TokenId},
+    id::{ImageId, ServiceId, TokenId},
+    services::{MicroUsd, ServiceAuth, ServiceDraft, ServiceKind},
 };
+use fake::Fake;
 
 async fn hub(data: &Path) -> Hub {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -26,6 +31,20 @@ fn caller(name: &str, role: Role) -> Caller {
     let id = TokenId::new(Clock::default().now());
     let actor = if role == Role::Agent { Actor::Agent(id, name.into()) } else { Actor::Token(id, name.into()) };
     Caller { actor, role, session: None }
+}
+
+/// Adds and activates a service; an hour of it costs 3.60 dollars, so a second costs 0.001.
+async fn add(hub: &Hub, name: &str, fake: &Fake) -> ServiceId {
+    let who = Caller::of_loop("test");
+    let draft = ServiceDraft {
+        name: name.into(),
+        kind: ServiceKind::Comfyui,
+        base_url: fake.url.clone(),
+        auth: Some(ServiceAuth::None),
+        price_per_hour: MicroUsd(3_600_000),
+    };
+    let service = hub.services.add(&who, draft).await.expect("added");
+    hub.services.set_active(&who, service.id, true).await.expect("activated").id
 }
 
 fn small(prompt: &str) -> ImageDraft {
@@ -59,6 +78,10 @@ fn done(view: &ImageView) -> bool {
 
 fn running(view: &ImageView) -> bool {
     view.status == ImageStatus::Running
+}
+
+fn ended(view: &ImageView) -> bool {
+    view.status.ended()
 }
 
 #[tokio::test]
