@@ -8,7 +8,9 @@
 #![expect(unreachable_pub, reason = "the component macro makes its property structs pub")]
 
 #[cfg(not(erase_components))]
-compile_error!("build without RUSTFLAGS in the environment: both halves need the flags of .cargo/config.toml, or no page hydrates");
+compile_error!(
+    "build without RUSTFLAGS in the environment: both halves need the flags of .cargo/config.toml, or no page hydrates"
+);
 
 #[cfg(feature = "ssr")]
 mod entrance;

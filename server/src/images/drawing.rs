@@ -104,7 +104,13 @@ async fn try_comfy(
         }
         Report::Preview { media_type, bytes } => inner.live.set_preview(id, media_type, bytes),
     };
-    let drawn = comfy.draw(Job { prompt_id, graph, resume, pictures: true }, &report, cancel).await?;
+    let drawn = comfy.draw(Job { prompt_id, graph, resume, pictures: true }, &report, cancel).await.map_err(
+        |stop| match stop {
+            // The hub ended between its claim and the service's answer: nothing that the service did wrong.
+            Stop::Lost(reason) if resume => Ending::Interrupted(reason),
+            stop => stop.into(),
+        },
+    )?;
     let drawn_ms = drawn.drawn_ms.unwrap_or_else(|| watch.millis());
     let pictures = inner.store_pictures(drawn.files).await.map_err(from_service)?;
     Ok(Ending::Done { pictures, drawn_ms, warning: drawn.warning, prompt_id: Some(drawn.prompt_id) })

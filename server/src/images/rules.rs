@@ -12,7 +12,7 @@ pub(super) const PROMPT_BYTES: usize = 20_000;
 /// How often an image is given to a service before it fails for good.
 pub(super) const ATTEMPTS: u32 = 3;
 /// How often the hub may end in the middle of an image before it is thought to be the image's fault.
-pub(super) const INTERRUPTIONS: u32 = 20;
+pub(super) const INTERRUPTIONS: u32 = 100;
 /// How many images may wait; more are refused, so that nobody can fill the disk with prompts.
 pub(super) const QUEUE: i64 = 1_000;
 

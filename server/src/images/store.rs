@@ -192,10 +192,7 @@ pub(super) async fn open_views(db: &SqlitePool, limit: i64) -> Result<Vec<ImageV
 }
 
 /// The pictures of some images, each image's in their order.
-async fn pictures(
-    db: &SqlitePool,
-    of: impl Iterator<Item = ImageId>,
-) -> Result<HashMap<ImageId, Vec<Picture>>, Error> {
+async fn pictures(db: &SqlitePool, of: impl Iterator<Item = ImageId>) -> Result<HashMap<ImageId, Vec<Picture>>, Error> {
     let of = serde_json::to_string(&of.collect::<Vec<_>>()).map_err(anyhow::Error::from)?;
     let rows = sqlx::query!(
         r#"select image_id as "image_id: ImageId", sha256, thumbnail, media_type, width as "width: u32", height as "height: u32", bytes

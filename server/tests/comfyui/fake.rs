@@ -51,8 +51,10 @@ pub(crate) const MOMENT: &str = "TAKES-A-MOMENT";
 pub(crate) const WORKS: &str = "WORKS-UNTIL-TOLD";
 /// The first time it works at it until [`Fake::finish`], and then knows nothing of it.
 pub(crate) const FORGOTTEN: &str = "FORGOTTEN-IN-THE-END";
+/// The same, the first four times.
+pub(crate) const FORGOTTEN_AGAIN: &str = "FORGOTTEN-AGAIN-AND-AGAIN";
 
-const WORDS: [&str; 13] = [
+const WORDS: [&str; 14] = [
     BROKEN,
     PAGE,
     HUGE,
@@ -66,6 +68,7 @@ const WORDS: [&str; 13] = [
     MOMENT,
     WORKS,
     FORGOTTEN,
+    FORGOTTEN_AGAIN,
 ];
 
 /// A checkpoint to have.
@@ -113,12 +116,12 @@ impl Shared {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this word is met for the first time.
-    fn first(&self, word: &'static str) -> bool {
+    /// How often this word was met, with this time.
+    fn met(&self, word: &'static str) -> u32 {
         let mut inner = self.lock();
         let met = inner.met.entry(word).or_default();
         *met += 1;
-        *met == 1
+        *met
     }
 
     fn tell_end(&self, id: String) {
@@ -223,10 +226,10 @@ async fn submit(State(shared): State<Shared>, Json(body): Json<Value>) -> Respon
     let mut stands = Stands::Ended;
     let mut refusal = other.map(lacks);
     match word {
-        PROXY if shared.first(word) => {
+        PROXY if shared.met(word) == 1 => {
             refusal = Some((StatusCode::BAD_GATEWAY, Html("<h1>502 Bad Gateway</h1>")).into_response());
         }
-        DRIP_PROMPT if shared.first(word) => refusal = Some(drip("application/json")),
+        DRIP_PROMPT if shared.met(word) == 1 => refusal = Some(drip("application/json")),
         REFUSED => {
             let error = json!({ "type": "prompt_no_outputs", "message": "Prompt has no outputs", "details": "" });
             refusal = Some(Json(json!({ "error": error, "node_errors": {} })).into_response());
@@ -237,7 +240,8 @@ async fn submit(State(shared): State<Shared>, Json(body): Json<Value>) -> Respon
                 json!({ "8": { "class_type": "SaveImage", "dependent_outputs": ["8"], "errors": [error] } });
         }
         MOMENT | WORKS => stands = Stands::Running,
-        FORGOTTEN if shared.first(word) => stands = Stands::Doomed,
+        FORGOTTEN if shared.met(word) == 1 => stands = Stands::Doomed,
+        FORGOTTEN_AGAIN if shared.met(word) <= 4 => stands = Stands::Doomed,
         _ => {}
     }
     // In one step, so that who sees the submission can finish the job.
@@ -298,14 +302,16 @@ async fn cancel(State(shared): State<Shared>, Path(id): Path<String>) -> Json<Va
 async fn forget(State(shared): State<Shared>, Json(body): Json<Value>) {
     let ids = body["delete"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let mut inner = shared.lock();
-    ids.for_each(|id| drop(inner.jobs.remove(id)));
+    for id in ids {
+        inner.jobs.remove(id);
+    }
 }
 
 async fn history(State(shared): State<Shared>, Path(id): Path<String>) -> Response {
     let ended =
         shared.lock().jobs.get(&id).filter(|job| job.stands == Stands::Ended).map(|job| (job.word, job.pictures));
     let Some((word, pictures)) = ended else { return Json(json!({})).into_response() };
-    if word == DRIP_HISTORY && shared.first(word) {
+    if word == DRIP_HISTORY && shared.met(word) == 1 {
         return drip("application/json");
     }
     let file = |n| json!({ "filename": format!("{id}_{n:05}_.png"), "subfolder": "central-mcp", "type": "output" });
@@ -340,7 +346,7 @@ async fn view(State(shared): State<Shared>, Query(query): Query<HashMap<String, 
             // It begins honestly, and then stays open.
             (png, length, endless(picture(name, EDGE), None)).into_response()
         }
-        DRIP_VIEW if shared.first(word) => drip("image/png"),
+        DRIP_VIEW if shared.met(word) == 1 => drip("image/png"),
         _ => (png, picture(name, EDGE)).into_response(),
     }
 }

@@ -122,6 +122,27 @@ async fn a_restarted_hub_redraws_what_was_forgotten_meanwhile() {
 }
 
 #[tokio::test]
+async fn restarts_of_the_hub_are_not_counted_against_the_service() {
+    let (dir, fake) = (tempfile::tempdir().expect("a folder"), Fake::serve(fake::MODEL).await);
+    let first = hub(dir.path()).await;
+    add(&first, "one", &fake).await;
+    let image = first.images.draw(&caller("ci", Role::Agent), small(fake::FORGOTTEN_AGAIN)).await.expect("accepted");
+    given(&fake, 1).await;
+    first.close().await;
+    for times in 2..=4 {
+        fake.finish();
+        let next = hub(dir.path()).await;
+        given(&fake, times).await;
+        next.close().await;
+    }
+    fake.finish();
+    let last = hub(dir.path()).await;
+    let view = wait(&last, image.id, ended).await;
+    assert_eq!((view.status, view.attempts), (ImageStatus::Done, 5), "{:?}", view.reason);
+    last.close().await;
+}
+
+#[tokio::test]
 async fn junk_instead_of_a_picture_fails_that_image_alone() {
     let (dir, fake) = (tempfile::tempdir().expect("a folder"), Fake::serve(fake::MODEL).await);
     let hub = hub(dir.path()).await;
