@@ -18,8 +18,8 @@ const WASM_BUDGET: u64 = 300_000;
 /// What any other page loads on top of it, all files that were split off together.
 const SPLIT_BUDGET: u64 = 350_000;
 const REST_BUDGET: u64 = 60_000;
-/// Wanted: 30 MB. As with [`WASM_BUDGET`], it may only ever be lowered.
-const RELEASE_BUDGET: u64 = 38_000_000;
+/// The one file that people download.
+const RELEASE_BUDGET: u64 = 30_000_000;
 
 /// The steps done so far, for the closing table.
 #[derive(Default)]
@@ -70,7 +70,8 @@ fn all(steps: &mut Steps, skip_e2e: bool, skip_comfyui: bool) -> Result<()> {
         say("Building the documentation; a broken link fails");
         run(cargo()
             .args(["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"])
-            .env("RUSTDOCFLAGS", "-D warnings"))
+            // This replaces the flags of .cargo/config.toml, so that one is said again.
+            .env("RUSTDOCFLAGS", "-D warnings --cfg erase_components"))
     })?;
     steps.step("queries", queries::check)?;
     let comfyui = if skip_comfyui { None } else { Some(steps.step("comfyui", comfyui::install)?) };
