@@ -304,7 +304,7 @@ impl Images {
         .await?
     }
 
-    /// Deletes the files that no image names: sources that nothing was drawn from for [`KEEP_UNUSED`], and what a crash left
+    /// Deletes the files that no image names: sources that nothing was drawn from for a day, and what a crash left
     /// behind. Gives how many.
     pub async fn sweep(&self) -> Result<usize, Error> {
         let cutoff = self.0.clock.now().plus(-KEEP_UNUSED);
