@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
+import { pause } from './program.mjs';
 
 const one = (node, fields) => ({ [node]: { input: { required: fields } } });
 const ANSWERS = {
@@ -17,12 +18,18 @@ const ANSWERS = {
     '/prompt': { exec_info: { queue_remaining: 0 } },
 };
 
-/** Starts one; `close()` ends it, `answer` says whether it is in a good mood. */
-export async function startComfyui() {
+/** Starts one; `close()` ends it, `good` says whether it is in a good mood, `delay` how many milliseconds an answer takes. */
+export async function startComfyui(delay = () => 0) {
     const comfyui = { good: true };
-    const server = createServer((request, response) => {
+    const server = createServer(async (request, response) => {
         const path = new URL(request.url, 'http://x').pathname;
         const known = comfyui.good && (ANSWERS[path] ?? (path.startsWith('/history/') ? {} : undefined));
+        await pause(delay());
+        if (path === '/prompt' && request.method === 'POST') {
+            response.writeHead(400, { 'content-type': 'application/json' });
+            response.end(JSON.stringify({ error: { type: 'refused', message: 'this one never draws', details: '' }, node_errors: {} }));
+            return;
+        }
         response.writeHead(known ? 200 : comfyui.good ? 404 : 502, { 'content-type': known ? 'application/json' : 'text/html' });
         response.end(known ? JSON.stringify(known) : '<h1>Bad Gateway</h1>');
     });

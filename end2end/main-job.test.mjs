@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { scene, until } from './program.mjs';
-import { drawButton, drawing, fillForm, inGallery, live, open, painted, promptBox, setUp, signIn } from './screens.mjs';
+import { askAs, drawButton, drawing, fillForm, inGallery, live, open, painted, promptBox, setUp, signIn } from './screens.mjs';
 
 scene('from the set-up link to a picture, the same again, a cancelled one, and back in through the door', async ({ hub, page, watch }) => {
     await setUp(page, hub);
@@ -65,6 +65,53 @@ scene('from the set-up link to a picture, the same again, a cancelled one, and b
     assert.ok(page.url().includes('/login'));
     await signIn(page);
     await page.waitForURL('**/overview');
+});
+
+scene('who opens a picture and comes back finds the gallery as it was', async ({ hub, page, watch }) => {
+    await setUp(page, hub);
+    const tokens = Object.fromEntries(['a', 'b'].map(agent => [agent, hub.command(['token', 'create', '--name', agent, '--agent', agent])]));
+    const ask = (agent, prompt) => askAs(hub, tokens[agent], { prompt, steps: 1, width: 64, height: 64 });
+    for (let n = 1; n <= 64; n += 1) await ask('a', `tile ${n} of many`);
+    await ask('b', 'somebody else');
+    await open(page, '/images');
+    await inGallery(page, 'somebody else').locator('img').first().waitFor({ timeout: 60_000 });
+    const tiles = page.locator('.gallery > a');
+    const chip = page.locator('#gallery').getByRole('button', { name: 'agent:a' });
+    const chosen = async (words, ask) => until(words, async () => (await chip.getAttribute('aria-pressed')) === 'true' && ask());
+    await page.getByRole('searchbox').fill('of many');
+    await until('the search has found', async () => (await tiles.count()) === 60 && (await inGallery(page, 'somebody else').count()) === 0);
+    await chip.click();
+    await page.getByRole('button', { name: 'Show more' }).click();
+    await until('all are shown', async () => (await tiles.count()) === 64);
+    // By the page's own link, by the key, and by the browser's way back.
+    const ways = [
+        () => page.getByRole('link', { name: 'All images' }).click(),
+        () => page.keyboard.press('Escape'),
+        () => page.goBack(),
+    ];
+    for (const back of ways) {
+        await inGallery(page, 'tile 2 of many').scrollIntoViewIfNeeded();
+        const before = await page.evaluate(() => window.scrollY);
+        assert.ok(before > 500, `far down the page, here ${before}`);
+        await inGallery(page, 'tile 2 of many').click();
+        await page.waitForURL(/\/images\/[0-9a-f-]{36}/);
+        await page.getByText('64 × 64 pixels').waitFor();
+        await back();
+        await chosen('all are there again', async () => (await tiles.count()) === 64);
+        assert.equal(await page.getByRole('searchbox').inputValue(), 'of many');
+        await until('the same place', async () => Math.abs(await page.evaluate(() => window.scrollY) - before) < 3);
+    }
+    // What was deleted meanwhile is not shown. Its page may ask for it once more before it is left.
+    watch.expect(/^answer 404: POST \/api\/get_image$/, /status of 404/);
+    await inGallery(page, 'tile 2 of many').click();
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('button', { name: /^Delete picture/ }).click();
+    await page.waitForURL('**/images');
+    await chosen('all but one', async () => (await tiles.count()) === 63);
+    // A page that is loaded anew begins with everything.
+    await open(page, '/images');
+    await until('everything', async () => (await inGallery(page, 'somebody else').count()) === 1);
+    assert.equal(await chip.getAttribute('aria-pressed'), 'false');
 });
 
 scene('the set-up link works once', async ({ hub, page, context, watch }) => {

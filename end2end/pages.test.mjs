@@ -114,6 +114,14 @@ scene('the filled screens are accessible and fit', async ({ hub, page, context, 
         await page.getByText('comfy-4090').first().waitFor();
         await page.getByText(/healthy/i).first().waitFor();
         wrong.push(...await look(page, 'services'));
+        // The stand-in takes no work, so what is asked now fails, and somebody has to know.
+        await open(page, '/images');
+        await fillForm(page, { prompt: 'Asked of a service that refuses', steps: 20, count: 1 });
+        await drawButton(page).click();
+        await inGallery(page, 'Asked of a service').getByText('failed').waitFor();
+        await open(page, '/overview');
+        await page.getByRole('region', { name: 'Needs you' }).getByRole('link', { name: 'Asked of a service' }).waitFor();
+        wrong.push(...await look(page, 'overview-needs'));
 
         await open(page, '/settings');
         wrong.push(...await look(page, 'settings'));
@@ -166,6 +174,21 @@ scene('landing, set-up and sign-in work in a browser without script', async ({ h
     await signIn(page, 'ada', PASSWORD);
     await page.waitForURL('**/images');
 }, { context: { javaScriptEnabled: false } });
+
+scene('the bars of the browser have the colour of the theme', async ({ hub, page }) => {
+    const colors = () => page.locator('meta[name=theme-color]').evaluateAll(all => all.map(one => one.content));
+    const [light, dark] = ['#f8f9fb', '#0a0c10'];
+    await setUp(page, hub);
+    await live(page);
+    assert.deepEqual(await colors(), [light, dark], 'as the system says');
+    const turn = page.getByRole('button', { name: 'Change theme' });
+    await turn.click();
+    assert.deepEqual(await colors(), [dark, dark]);
+    await turn.click();
+    assert.deepEqual(await colors(), [light, light]);
+    await open(page, '/overview');
+    assert.deepEqual(await colors(), [light, light], 'and so the server says');
+});
 
 scene('an address that does not exist says so with status 404', async ({ hub, page, watch }) => {
     watch.expect(/^answer 404: (GET \/(no-such-page|images\/)|POST \/api\/get_image$)/, /status of 404/);

@@ -69,11 +69,13 @@ pub(crate) const PAGES: [(&str, &str, &str, &str); 4] = [
 /// The head of every document.
 #[cfg(feature = "ssr")]
 pub(crate) fn head(title: &'static str) -> impl IntoView {
+    let theme = theme();
     view! {
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover" />
         <meta name="color-scheme" content="dark light" />
-        <meta name="theme-color" content="#0a0c10" />
+        {theme_color("(prefers-color-scheme: light)", ui::ground(theme, true))}
+        {theme_color("(prefers-color-scheme: dark)", ui::ground(theme, false))}
         {(!title.is_empty()).then(|| view! { <title>{title}</title> })}
         <meta name="description" content="Run a crew of coding agents on a small cloud VM: terminals, tasks and pictures in one program." />
         <link rel="icon" href="/icon.svg" type="image/svg+xml" />
@@ -83,10 +85,22 @@ pub(crate) fn head(title: &'static str) -> impl IntoView {
     }
 }
 
+/// The colour of the browser's own bars on systems that `media` is true of. The macro knows no `media` for this element.
+#[cfg(feature = "ssr")]
+fn theme_color(media: &'static str, color: &'static str) -> impl IntoView {
+    leptos::html::meta().name("theme-color").attr("media", media).content(color)
+}
+
+/// The theme that the person chose; where the request is not at hand, the system's.
+#[cfg(feature = "ssr")]
+fn theme() -> &'static str {
+    use_context::<axum::http::request::Parts>().map_or("system", |parts| crate::site::theme(&parts.headers))
+}
+
 /// The document of signed-in pages: hydrates.
 #[cfg(feature = "ssr")]
 pub(crate) fn document() -> impl IntoView {
-    use axum::http::{HeaderValue, header, request::Parts};
+    use axum::http::{HeaderValue, header};
     let nonce = leptos::nonce::use_nonce();
     if let (Some(nonce), Some(response)) = (&nonce, use_context::<leptos_axum::ResponseOptions>()) {
         let policy = format!("{}; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'", crate::site::POLICY);
@@ -95,10 +109,9 @@ pub(crate) fn document() -> impl IntoView {
         }
         response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    let theme = use_context::<Parts>().map_or("system", |parts| crate::site::theme(&parts.headers));
     view! {
         <!DOCTYPE html>
-        <html lang="en" data-theme=theme data-now=now().to_string()>
+        <html lang="en" data-theme=theme() data-now=now().to_string()>
             <head>
                 {head("")}
                 <HydrationScripts options=crate::site::options() />
@@ -225,18 +238,23 @@ pub(crate) fn Bar(
 #[component]
 fn Dot() -> impl IntoView {
     let live = live::live();
-    let word = move || match live.link.get() {
+    let word = Memo::new(move |_| match live.link.get() {
         Link::Connecting => "connecting".to_owned(),
-        Link::Live(None) => "live".to_owned(),
-        Link::Live(Some(ms)) => format!("live · {ms} ms"),
-        Link::Reconnecting => "reconnecting".to_owned(),
+        Link::Live(_) => "live".to_owned(),
+        Link::Reconnecting(_) => "reconnecting".to_owned(),
+        Link::Offline(hour, minute) => format!("offline since {hour:02}:{minute:02}"),
+    });
+    // Apart from the word, so that a screen reader is not told of each new time.
+    let time = move || match live.link.get() {
+        Link::Live(Some(ms)) => format!(" · {ms} ms"),
+        _ => String::new(),
     };
     let state = move || match live.link.get() {
-        Link::Connecting => "wait",
+        Link::Connecting | Link::Reconnecting(_) => "wait",
         Link::Live(_) => "ok",
-        Link::Reconnecting => "bad",
+        Link::Offline(..) => "bad",
     };
-    view! { <span class="dot" role="status" data-state=state>{word}</span> }
+    view! { <span class="dot" role="status" data-state=state>{word} <span class="time" aria-hidden="true">{time}</span></span> }
 }
 
 /// What stands at an address that is nobody's.
@@ -247,8 +265,9 @@ pub(crate) fn missing_page() -> impl IntoView {
     }
     view! {
         <div class="page missing">
+            {icon("mark")}
             <h1>"Nothing here"</h1>
-            <p>"This address leads nowhere. It may have been deleted, or mistyped."</p>
+            <p>"This address leads nowhere. It may be mistyped, or what stood here is gone."</p>
             <p><a class="button primary" href="/overview">"To the overview"</a></p>
         </div>
     }

@@ -16,8 +16,10 @@ pub(crate) enum Link {
     Connecting,
     /// Connected; the last answer took this many milliseconds.
     Live(Option<u32>),
-    /// The stream broke; the browser tries again by itself.
-    Reconnecting,
+    /// The stream broke at this time (milliseconds since 1970 UTC); the browser tries again by itself.
+    Reconnecting(i64),
+    /// It has been broken for a while, since this hour and minute of the day where the person is.
+    Offline(u32, u32),
 }
 
 /// Signals that follow the hub.
@@ -93,6 +95,8 @@ mod browser {
     const TICK: Duration = Duration::from_secs(5);
     /// Pause before a closed stream is opened again.
     const RETRY: Duration = Duration::from_secs(2);
+    /// How long it is only said to reconnect.
+    const PATIENCE: Duration = Duration::from_secs(10);
 
     #[derive(Deserialize)]
     struct Change {
@@ -120,7 +124,7 @@ mod browser {
         });
         let broken = source.clone();
         on(&source, "error", move |_| {
-            live.link.set(Link::Reconnecting);
+            lost(live);
             // A refused stream is closed for good: the session has ended, or a proxy answered for a hub that is not up.
             if broken.ready_state() == EventSource::CLOSED {
                 leptos::task::spawn_local(come_back(live));
@@ -145,6 +149,23 @@ mod browser {
         });
         // The browser reconnects by itself while the page is open; the stream ends with the page.
         let _open = std::mem::ManuallyDrop::new(source);
+    }
+
+    /// Says that the stream broke, and after a while since when. Every vain try to reconnect comes here again.
+    fn lost(live: Live) {
+        if matches!(live.link.get_untracked(), Link::Reconnecting(_) | Link::Offline(..)) {
+            return;
+        }
+        let since = js_now();
+        live.link.set(Link::Reconnecting(since));
+        let tell = move || {
+            // Not if it came back meanwhile, even when it was lost again.
+            if live.link.get_untracked() == Link::Reconnecting(since) {
+                let at = js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(since as f64));
+                live.link.set(Link::Offline(at.get_hours(), at.get_minutes()));
+            }
+        };
+        set_timeout(tell, PATIENCE);
     }
 
     fn on(source: &EventSource, name: &str, act: impl FnMut(MessageEvent) + 'static) {

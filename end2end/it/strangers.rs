@@ -11,11 +11,12 @@ use crate::{
 /// What anybody may see, in a browser.
 const OPEN: [&str; 5] = ["/", "/login", "/setup", "/healthz", "/readyz"];
 /// Pages and other routes that only a known visitor may use. Some do not exist: a stranger does not learn which.
-const CLOSED: [&str; 13] = [
+const CLOSED: [&str; 14] = [
     "/overview",
     "/images",
     "/images/0198c0de-0000-7000-8000-000000000000",
     "/images/x/preview",
+    "/images/x/workflow.json",
     "/services",
     "/settings",
     "/live",
@@ -297,4 +298,19 @@ async fn five_megabytes_are_too_many_for_a_server_function() {
         }
     }
     assert_eq!(scene.hub.stranger().get("/healthz").await.status, StatusCode::OK);
+}
+
+#[test]
+fn every_route_of_the_hub_is_in_one_of_the_lists() {
+    let source = include_str!("../../server/src/http/serve.rs");
+    let routes: Vec<_> =
+        source.split(".route(\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(path, _)| path).collect();
+    assert!(routes.len() >= 7, "the routes are declared in another way now: {routes:?}");
+    let same = |route: &str, path: &str| {
+        route.split('/').count() == path.split('/').count()
+            && route.split('/').zip(path.split('/')).all(|(a, b)| a == b || a.starts_with('{'))
+    };
+    for route in routes {
+        assert!(OPEN.iter().chain(&CLOSED).any(|path| same(route, path)), "{route} is in no list");
+    }
 }

@@ -1,11 +1,14 @@
 //! Settings. Flags before environment before file; the only place that reads the environment.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use clap::Args;
 
-/// Settings of `central-mcp serve`. Every one can come as a flag, as `CENTRAL_MCP_NAME`, or as a line `name = "value"` in
+/// Settings of `central-mcp serve`. Every one but `data` can come as a flag, as `CENTRAL_MCP_NAME`, or as a line `name = "value"` in
 /// `DATA/config.toml`, in that order of precedence.
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
@@ -49,6 +52,22 @@ struct File {
     keep_events_days: Option<u32>,
 }
 
+impl File {
+    fn read(data: &Path) -> anyhow::Result<Self> {
+        let path = data.join("config.toml");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).with_context(|| format!("{} is not understood", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+}
+
+/// The key for commands beside `serve`: the one given, else the one in `config.toml`, so that both seal with the same.
+pub fn secret_key(data: &Path, given: Option<String>) -> anyhow::Result<Option<String>> {
+    Ok(given.or(File::read(data)?.secret_key))
+}
+
 /// Settings with every gap filled.
 #[derive(Clone)]
 pub struct Config {
@@ -74,12 +93,7 @@ impl Config {
     /// Joins flags, environment (clap has read both) and the data folder's `config.toml`.
     pub fn resolve(args: ServeArgs) -> anyhow::Result<Self> {
         let data = args.data.unwrap_or_else(default_data);
-        let path = data.join("config.toml");
-        let file: File = match std::fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).with_context(|| format!("{} is not understood", path.display()))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => File::default(),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-        };
+        let file = File::read(&data)?;
         let metrics = match args.metrics.or(file.metrics).as_deref() {
             None | Some("off") => None,
             Some(text) => {

@@ -109,12 +109,24 @@ async fn migrate(connection: &mut SqliteConnection, file: &Path) -> anyhow::Resu
         }
         if at < newest {
             let snapshot = file.with_extension(format!("before-{newest}.db"));
-            if !snapshot.exists() {
-                vacuum_into(connection, &snapshot).await?;
-            }
+            // Always anew: one that lies there may be of an earlier try, or cut short.
+            let partial = snapshot.with_extension("partial");
+            remove(&partial)?;
+            vacuum_into(connection, &partial).await?;
+            std::fs::rename(&partial, &snapshot)
+                .with_context(|| format!("cannot write the snapshot {}", snapshot.display()))?;
         }
     }
     MIGRATIONS.run(connection).await.with_context(|| format!("cannot bring the database {} up to date", file.display()))
+}
+
+fn remove(file: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", file.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn vacuum_into(connection: &mut SqliteConnection, file: &Path) -> anyhow::Result<()> {

@@ -1,7 +1,7 @@
 //! Failures as a stranger may read them. Which error type to use where:
 //!
-//! * inside a room: the room's own `Error` (variants only where a caller branches);
-//! * at the edge (server function, HTTP handler, later MCP and A2A): [`Failure`], made from the room's error. The cause of an
+//! * inside the hub: [`Error`], a refusal in words or a cause from inside; rooms share it, for no caller asks for more;
+//! * at the edge (server function, HTTP handler): [`Failure`], made from it. The cause of an
 //!   internal failure is logged there, once, and never sent;
 //! * in loops and `main`: `anyhow` with context.
 

@@ -1,6 +1,6 @@
 //! The hub: all rooms, opened in order. Cheap to clone; the only thing put into Leptos' context.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -34,12 +34,15 @@ pub struct Hub {
     pub tasks: TaskTracker,
     /// Fires when the program should end.
     pub stop: CancellationToken,
+    /// Held while the hub is open: two on one folder would draw each other's images. The system lets go of it with the process.
+    lock: Arc<std::fs::File>,
 }
 
 impl Hub {
     /// Opens everything in `data`, which is made with mode 0700 if it is not there. `secret_key` stands in for the key file.
     pub async fn open(data: &Path, secret_key: Option<&str>, clock: Clock) -> anyhow::Result<Self> {
         private_folder(data)?;
+        let lock = lock(data)?;
         let secrets = open_secrets(data, secret_key)?;
         let db = Db::open(&data.join(DATABASE)).await?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -55,7 +58,7 @@ impl Hub {
             tasks.clone(),
             stop.clone(),
         )?;
-        Ok(Self { auth, services, images, events, clock, db, tasks, stop })
+        Ok(Self { auth, services, images, events, clock, db, tasks, stop, lock: Arc::new(lock) })
     }
 
     /// Ends: tells everything to stop, waits up to 10 s for what runs, writes the database back.
@@ -66,6 +69,9 @@ impl Hub {
             tracing::warn!(left = self.tasks.len(), "some tasks did not end within 10 s; they are dropped");
         }
         self.db.close().await;
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the data folder stays locked until this process ends");
+        }
     }
 }
 
@@ -77,6 +83,22 @@ pub fn open_secrets(data: &Path, secret_key: Option<&str>) -> anyhow::Result<Sec
     match secret_key {
         Some(key) => Secrets::from_hex(key),
         None => Secrets::from_file(&data.join("secret.key")),
+    }
+}
+
+/// Takes the folder for this hub alone.
+fn lock(data: &Path) -> anyhow::Result<std::fs::File> {
+    let path = data.join("hub.lock");
+    let file = std::fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => anyhow::bail!(
+            "another hub has the data folder {}; end it, or choose another folder with --data",
+            data.display()
+        ),
+        Err(std::fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
     }
 }
 

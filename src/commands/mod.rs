@@ -21,7 +21,8 @@ struct Floor {
 async fn floor(data: Data) -> anyhow::Result<Floor> {
     let folder = data.data.unwrap_or_else(config::default_data);
     server::private_folder(&folder)?;
-    let secrets = server::open_secrets(&folder, data.secret_key.as_deref())?;
+    let key = config::secret_key(&folder, data.secret_key)?;
+    let secrets = server::open_secrets(&folder, key.as_deref())?;
     let db = Db::open(&folder.join(server::DATABASE)).await?;
     let clock = Clock::default();
     let events = Events::open(db.clone(), clock.clone()).await.context("cannot read the audit log")?;

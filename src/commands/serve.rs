@@ -33,7 +33,9 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
 
     let home = match &config.public_url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-        None if address.ip().is_loopback() => format!("http://localhost:{}", address.port()),
+        None if address.ip().is_loopback() || address.ip().is_unspecified() => {
+            format!("http://localhost:{}", address.port())
+        }
         None => format!("http://{address}"),
     };
     tracing::info!(address = %address, data = %config.data.display(), "listening");
@@ -41,9 +43,12 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
         Some(code) => print(&format!("\n  Set up your hub (this link works once):\n  {home}/setup?code={code}\n")),
         None => print(&format!("\n  Your hub: {home}\n")),
     }
-    hub.tasks.spawn(stop_on_signal(hub.clone()));
+    // Not one of the hub's tasks, for it outlives them: it waits for a second signal while they end.
+    #[expect(clippy::disallowed_methods, reason = "the tracker would wait for it")]
+    let signals = tokio::spawn(stop_on_signal(hub.clone()));
     let served = http::serve(listener, router, &hub).await;
     hub.close().await;
+    signals.abort();
     tracing::info!("ended");
     served
 }
@@ -63,6 +68,13 @@ async fn stop_on_signal(hub: Hub) {
     }
     tracing::info!("ending: no new requests, open ones finish");
     hub.stop.cancel();
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::warn!("ended at once");
+    #[expect(clippy::disallowed_methods, reason = "asked for a second time: the ordered end is what is not wanted")]
+    std::process::exit(130);
 }
 
 fn start_log(config: &Config) -> anyhow::Result<()> {

@@ -16,7 +16,7 @@ use server::{
 use super::{
     calls::{act, delete_image, draw_again, get_image, retry_image},
     facts::facts,
-    first_words,
+    first_words, gallery,
     queue::{cancel_button, may_change, preview, steps},
 };
 use crate::{
@@ -42,6 +42,14 @@ pub(crate) fn Detail() -> impl IntoView {
             }
         },
     );
+    let navigate = use_navigate();
+    ui::on_keys(move |key| {
+        let leave = key == "Escape";
+        if leave {
+            navigate("/images", NavigateOptions::default());
+        }
+        leave
+    });
     view! {
         <Transition fallback=waiting>
             {
@@ -84,7 +92,7 @@ fn failed(failure: &Failure) -> AnyView {
 fn page(view: ImageView, me: Option<Me>, live: Live) -> AnyView {
     let title = first_words(&view.draft.prompt);
     view! {
-        <Bar title=title><a href="/images">"All images"</a></Bar>
+        <Bar title=title><a href="/images" title="Esc">"All images"</a></Bar>
         <article class="detail">
             <div class="pictures">{pictures(&view, live)}</div>
             <div class="side card">
@@ -141,7 +149,12 @@ fn actions(view: &ImageView, me: Option<&Me>) -> AnyView {
         }
     });
     let retry = (change && matches!(view.status, ImageStatus::Failed | ImageStatus::Cancelled)).then(|| {
-        let retry = move |_| act(retry_image(id), |_| ui::say("Back in the queue"));
+        let retry = move |_| {
+            act(retry_image(id), move |_| {
+                gallery::forget(id);
+                ui::say("Back in the queue");
+            });
+        };
         view! { <button type="button" class="primary" on:click=retry>"Retry"</button> }
     });
     let cancel = (change && !ended).then(|| cancel_button(id));
@@ -168,10 +181,11 @@ fn actions(view: &ImageView, me: Option<&Me>) -> AnyView {
 
 /// Asks for it again and goes to the new image's page.
 fn again_button(id: ImageId, vary: bool, word: &'static str, hint: &'static str, sign: &'static str) -> AnyView {
-    let navigate = StoredValue::new(use_navigate());
+    let navigate = use_navigate();
     let ask = move |_| {
+        let navigate = navigate.clone();
         act(draw_again(id, vary), move |view| {
-            navigate.with_value(|navigate| navigate(&format!("/images/{}", view.id), NavigateOptions::default()));
+            navigate(&format!("/images/{}", view.id), NavigateOptions::default());
         });
     };
     view! { <button type="button" title=hint on:click=ask>{icon(sign)} {word}</button> }.into_any()
@@ -180,12 +194,15 @@ fn again_button(id: ImageId, vary: bool, word: &'static str, hint: &'static str,
 /// Deletes after one more question, whose button names the consequence.
 fn delete_button(id: ImageId, pictures: usize) -> AnyView {
     let open = RwSignal::new(false);
-    let navigate = StoredValue::new(use_navigate());
+    let navigate = use_navigate();
     let delete = move |_| {
         open.set(false);
+        // The news may be faster than the answer and take this page away: nothing of it is touched afterwards.
+        let navigate = navigate.clone();
         act(delete_image(id), move |()| {
+            gallery::forget(id);
             ui::say("Deleted");
-            navigate.with_value(|navigate| navigate("/images", NavigateOptions::default()));
+            navigate("/images", NavigateOptions::default());
         });
     };
     let word = match pictures {
@@ -200,7 +217,7 @@ fn delete_button(id: ImageId, pictures: usize) -> AnyView {
                 <p>"It cannot be brought back. The same prompt and seed may draw it again."</p>
                 <footer class="actions">
                     <button type="button" on:click=move |_| open.set(false)>"Keep it"</button>
-                    <button type="button" class="danger" on:click=delete>{word}</button>
+                    <button type="button" class="danger" on:click=delete.clone()>{word}</button>
                 </footer>
             </div>
         </Dialog>

@@ -85,17 +85,7 @@ impl Fields {
         #[cfg(feature = "hydrate")]
         {
             thread_local! {
-                static KEPT: Fields = {
-                    // An owner that never ends: pages come and go, the fields stay. A new root makes itself the
-                    // current owner, so the one before is put back.
-                    let before = Owner::current();
-                    let root = std::mem::ManuallyDrop::new(Owner::new_root(None));
-                    let fields = root.with(Fields::new);
-                    if let Some(before) = before {
-                        before.set();
-                    }
-                    fields
-                };
+                static KEPT: Fields = for_this_tab(Fields::new);
             }
             KEPT.with(|fields| *fields)
         }
@@ -108,6 +98,12 @@ impl Fields {
         let set = |field: RwSignal<String>| field.with_untracked(|text| !text.is_empty());
         self.loras.with_untracked(|rows| !rows.is_empty())
             || [self.sampler, self.scheduler, self.workflow].into_iter().any(set)
+    }
+
+    /// Whether nothing but the prompt says anything of its own; then the rest may be folded away.
+    pub(crate) fn only_prompt(self) -> bool {
+        let plain = |draft| ImageDraft { prompt: String::new(), ..draft } == ImageDraft::default();
+        !self.more_set() && self.draft(None).is_ok_and(plain)
     }
 
     /// Adds an empty LoRA row.
@@ -162,6 +158,19 @@ impl Fields {
     }
 }
 
+/// Makes signals that stay while the tab lives: their owner never ends, while pages come and go.
+#[cfg(feature = "hydrate")]
+pub(super) fn for_this_tab<T: 'static>(make: impl FnOnce() -> T) -> T {
+    // A new root makes itself the current owner, so the one before is put back.
+    let before = Owner::current();
+    let root = std::mem::ManuallyDrop::new(Owner::new_root(None));
+    let made = root.with(make);
+    if let Some(before) = before {
+        before.set();
+    }
+    made
+}
+
 fn number<T: FromStr>(field: &str, typed: &str) -> Result<T, String>
 where
     T::Err: Display,
@@ -180,6 +189,9 @@ mod tests {
             fields.prompt.set("a harbour".into());
             let expected = ImageDraft { prompt: "a harbour".into(), ..ImageDraft::default() };
             assert_eq!(fields.draft(None), Ok(expected));
+            assert!(fields.only_prompt());
+            fields.avoid.set("text".into());
+            assert!(!fields.only_prompt());
         });
     }
 

@@ -54,34 +54,42 @@ pub(super) fn Form(
         }
     };
     focus_when_new(prompt);
+    // Only on phones (style/pages.css), where the pictures should be in sight too.
+    let folded = RwSignal::new(fields.only_prompt());
     view! {
         <form class="draw card" aria-label="Draw" novalidate on:keydown=on_key on:submit=move |event| { event.prevent_default(); draw(); }>
             <label class="field">
                 <span>"Prompt"</span>
                 <textarea node_ref=prompt rows="5" placeholder="A harbour at dusk, flat shapes, film grain" bind:value=fields.prompt></textarea>
             </label>
-            <label class="field">
-                <span>"Avoid"</span>
-                <input type="text" placeholder="text, watermark, clutter" autocomplete="off" bind:value=fields.avoid />
-            </label>
-            {shapes(fields)}
-            <div class="row">{model(fields, choices)} {service(fields, services)}</div>
-            <div class="row">
-                {number("Steps", fields.steps, "1", "150", "1")} {number("Guidance", fields.guidance, "0", "30", "0.5")}
-            </div>
-            <div class="row">
-                {seed(fields.seed)} {number("Count", fields.count, "1", "16", "1")}
-            </div>
-            <SourcePicture fields=fields />
-            <details open=fields.more_set()>
-                <summary>"LoRA, sampler, workflow"</summary>
-                {loras(fields, choices)}
+            <button type="button" class="quiet fold" aria-controls="draw-rest"
+                aria-expanded=move || (!folded.get()).to_string() on:click=move |_| folded.update(|folded| *folded = !*folded)>
+                "Shape, model, steps and more"
+            </button>
+            <div class="rest" id="draw-rest" class:folded=folded>
+                <label class="field">
+                    <span>"Avoid"</span>
+                    <input type="text" placeholder="text, watermark, clutter" autocomplete="off" bind:value=fields.avoid />
+                </label>
+                {shapes(fields)}
+                <div class="row">{model(fields, choices)} {service(fields, services)}</div>
                 <div class="row">
-                    {select("Sampler", fields.sampler, "euler", move || offered(choices, fields, |catalog| &catalog.samplers))}
-                    {select("Scheduler", fields.scheduler, "normal", move || offered(choices, fields, |catalog| &catalog.schedulers))}
+                    {number("Steps", fields.steps, "1", "150", "1")} {number("Guidance", fields.guidance, "0", "30", "0.5")}
                 </div>
-                <Workflows all=workflows fields=fields />
-            </details>
+                <div class="row">
+                    {seed(fields.seed)} {number("Count", fields.count, "1", "16", "1")}
+                </div>
+                <SourcePicture fields=fields />
+                <details open=fields.more_set()>
+                    <summary>"LoRA, sampler, workflow"</summary>
+                    {loras(fields, choices)}
+                    <div class="row">
+                        {select("Sampler", fields.sampler, "euler", move || offered(choices, fields, |catalog| &catalog.samplers))}
+                        {select("Scheduler", fields.scheduler, "normal", move || offered(choices, fields, |catalog| &catalog.schedulers))}
+                    </div>
+                    <Workflows all=workflows fields=fields />
+                </details>
+            </div>
             <Transition>
                 {move || services.get().and_then(Result::ok).filter(Vec::is_empty).map(|_| sketch_note())}
             </Transition>

@@ -5,7 +5,7 @@ use std::time::Duration;
 use leptos::prelude::*;
 use server::{
     events::Topic,
-    id::ServiceId,
+    id::{ImageId, ServiceId},
     images::{ImageFilter, ImageStats, ImageView},
 };
 
@@ -20,7 +20,8 @@ const PAGE: u32 = 60;
 /// How long after the last key the search begins.
 const TYPING: Duration = Duration::from_millis(200);
 
-/// What the person chose to see, and what was loaded beyond the first page.
+/// What the person chose to see, and what was loaded beyond the first page. Kept while the tab lives, so that one may look
+/// at a picture and come back to the same place.
 #[derive(Clone, Copy)]
 struct Choice {
     filter: RwSignal<ImageFilter>,
@@ -28,8 +29,10 @@ struct Choice {
     span: RwSignal<&'static str>,
     /// Older images, by "Show more".
     older: RwSignal<Vec<ImageView>>,
-    /// Whether the last "Show more" came back short.
-    end: RwSignal<bool>,
+    /// The very last image, once "Show more" came back short.
+    end: RwSignal<Option<ImageId>>,
+    /// How far down the page was when a picture was opened; taken when the page is back.
+    scroll: RwSignal<Option<f64>>,
 }
 
 impl Choice {
@@ -42,14 +45,28 @@ impl Choice {
             filter: RwSignal::new(Self::everything()),
             span: RwSignal::new(""),
             older: RwSignal::default(),
-            end: RwSignal::new(false),
+            end: RwSignal::new(None),
+            scroll: RwSignal::new(None),
         }
+    }
+
+    /// The choice of this tab; in the server everything, for each page.
+    fn of_this_tab() -> Self {
+        #[cfg(feature = "hydrate")]
+        {
+            thread_local! {
+                static KEPT: Choice = super::fields::for_this_tab(Choice::new);
+            }
+            KEPT.with(|choice| *choice)
+        }
+        #[cfg(not(feature = "hydrate"))]
+        Self::new()
     }
 
     /// Changes the filter; what was loaded for the one before is dropped.
     fn change(self, change: impl FnOnce(&mut ImageFilter)) {
         self.older.set(Vec::new());
-        self.end.set(false);
+        self.end.set(None);
         self.filter.update(change);
     }
 
@@ -72,7 +89,7 @@ pub(super) fn Gallery(
     services: Resource<Result<Vec<(ServiceId, String)>, Refusal>>,
 ) -> impl IntoView {
     let live = live::live();
-    let choice = Choice::new();
+    let choice = Choice::of_this_tab();
     let first =
         Resource::new(move || (live.version(Topic::Images), choice.filter.get()), |(_, filter)| list_images(filter));
     on_keys(|key| matches!(key, "j" | "k") && walk(key == "j"));
@@ -169,13 +186,28 @@ fn pictures(choice: Choice, first: Resource<Result<Vec<ImageView>, Refusal>>) ->
         merged(newest, &choice.older.get(), before.map_or(&[], Vec::as_slice))
     });
     let failure = move || first.get().and_then(Result::err).map(|refusal| refusal.to_string());
+    // What new images push off the first page while the page is left must not be missed after it: the tail becomes all
+    // that is shown.
+    on_cleanup(move || {
+        let Some(all) = shown.try_get_untracked() else { return };
+        // Told to nobody: who would show it is about to go.
+        choice.older.maybe_update(|older| {
+            if !older.is_empty() {
+                *older = all;
+            }
+            false
+        });
+    });
+    scroll_back(choice, shown);
+    let last = move || shown.with(|shown| shown.last().map(|view| view.id));
     let more = move || {
         let full = |views: &Vec<ImageView>| views.len() >= PAGE as usize;
-        !choice.end.get() && first.get().and_then(Result::ok).is_some_and(|views| full(&views))
+        (choice.end.get().is_none() || choice.end.get() != last())
+            && first.get().and_then(Result::ok).is_some_and(|views| full(&views))
     };
     let loading = RwSignal::new(false);
     let load = move |_| {
-        let Some(last) = shown.with_untracked(|shown| shown.last().map(|view| view.id)) else { return };
+        let Some(last) = untrack(last) else { return };
         let asked = choice.filter.get_untracked();
         let filter = ImageFilter { before: Some(last), ..asked.clone() };
         loading.set(true);
@@ -190,14 +222,15 @@ fn pictures(choice: Choice, first: Resource<Result<Vec<ImageView>, Refusal>>) ->
                 if choice.filter.try_get_untracked() != Some(asked) {
                     return;
                 }
-                choice.end.set(views.len() < PAGE as usize);
+                let end = views.last().map_or(last, |view| view.id);
+                choice.end.set((views.len() < PAGE as usize).then_some(end));
                 choice.older.update(|older| older.extend(views));
             },
         );
     };
     view! {
         <crate::ui::Words failure=Signal::derive(failure) />
-        <div class="gallery">
+        <div class="gallery" on:click=move |_| choice.scroll.set(scrolled())>
             <For each=move || shown.get() key=|view| (view.id, view.status.word(), view.pictures.len()) children=tile />
         </div>
         <Show when=move || shown.with(Vec::is_empty) && failure().is_none()>
@@ -213,13 +246,42 @@ fn pictures(choice: Choice, first: Resource<Result<Vec<ImageView>, Refusal>>) ->
 /// The first page, then what was loaded by "Show more". What new images push off the first page stays, from `before`.
 fn merged(newest: Vec<ImageView>, older: &[ImageView], before: &[ImageView]) -> Vec<ImageView> {
     let Some(last) = newest.last().map(|view| view.id) else { return newest };
-    if older.is_empty() {
+    // More came than one page holds: what is between is not known, so the list begins anew.
+    let gap = !older.iter().chain(before).any(|view| view.id >= last);
+    if older.is_empty() || gap {
         return newest;
     }
     let mut tail: Vec<_> = older.iter().chain(before).filter(|view| view.id < last).cloned().collect();
     tail.sort_by_key(|view| std::cmp::Reverse(view.id));
     tail.dedup_by_key(|view| view.id);
     newest.into_iter().chain(tail).collect()
+}
+
+/// Forgets an older image that was deleted, or drawn again under its own id.
+pub(super) fn forget(id: ImageId) {
+    Choice::of_this_tab().older.update(|older| older.retain(|view| view.id != id));
+}
+
+/// How far down the page is.
+fn scrolled() -> Option<f64> {
+    #[cfg(feature = "hydrate")]
+    {
+        web_sys::window()?.scroll_y().ok()
+    }
+    #[cfg(not(feature = "hydrate"))]
+    None
+}
+
+/// Goes back to where the page was, as soon as the pictures are there.
+fn scroll_back(choice: Choice, shown: Memo<Vec<ImageView>>) {
+    Effect::new(move || {
+        if shown.with(Vec::is_empty) {
+            return;
+        }
+        let Some(y) = choice.scroll.get_untracked() else { return };
+        choice.scroll.set(None);
+        request_animation_frame(move || window().scroll_to_with_x_and_y(0.0, y));
+    });
 }
 
 fn found_nothing(choice: Choice) -> AnyView {
@@ -277,4 +339,52 @@ fn walk(forward: bool) -> bool {
     #[cfg(not(feature = "hydrate"))]
     let _ = forward;
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use server::{
+        clock::Timestamp,
+        images::{ImageDraft, ImageStatus},
+    };
+
+    use super::*;
+
+    /// Images of these numbers, newest first.
+    fn views(numbers: std::ops::RangeInclusive<i64>) -> Vec<ImageView> {
+        let view = |n: i64| ImageView {
+            id: format!("00000000-0000-7000-8000-{n:012}").parse().expect("an id"),
+            status: ImageStatus::Done,
+            draft: ImageDraft::default(),
+            renderer: None,
+            asked_by: "user:ada".into(),
+            agent: None,
+            parent: None,
+            created_at: Timestamp::from_millis(n),
+            started_at: None,
+            finished_at: None,
+            drawn_ms: None,
+            cost: None,
+            attempts: 1,
+            reason: None,
+            place: None,
+            progress: None,
+            pictures: Vec::new(),
+        };
+        numbers.rev().map(view).collect()
+    }
+
+    #[test]
+    fn older_pictures_stay_below_the_first_page_without_holes() {
+        // "Show more" while nothing changes, then while two new ones push two off the first page.
+        let all = merged(views(6..=10), &views(1..=5), &views(6..=10));
+        assert_eq!(all, views(1..=10));
+        assert_eq!(merged(views(8..=12), &views(1..=5), &all), views(1..=12));
+        // Left and come back: the tail is all that was shown.
+        assert_eq!(merged(views(8..=12), &all, &[]), views(1..=12));
+        // So many came that some are on no list.
+        assert_eq!(merged(views(20..=24), &all, &[]), views(20..=24));
+        // Nothing loaded beyond the first page.
+        assert_eq!(merged(views(6..=10), &[], &views(4..=8)), views(6..=10));
+    }
 }

@@ -63,13 +63,13 @@ fn sentence(stats: ImageStats) -> AnyView {
     if stats.done_day > 0 {
         parts.push(view! { <a href="#gallery"><b>{stats.done_day}</b>" drawn in 24 h"</a> }.into_any());
     } else if stats.done > 0 {
-        parts.push(view! { <a href="#gallery"><b>{stats.done}</b>" drawn so far"</a> }.into_any());
+        parts.push(view! { <a href="#gallery"><b>{stats.done}</b>" pictures kept"</a> }.into_any());
     }
     if let Some(ms) = stats.median_ms {
         parts.push(view! { <span>"median "<b>{duration(ms)}</b></span> }.into_any());
     }
     if stats.cost.0 > 0 {
-        parts.push(view! { <span><b>{money(stats.cost)}</b>" so far"</span> }.into_any());
+        parts.push(view! { <span><b>{money(stats.cost)}</b>" for what is kept"</span> }.into_any());
     }
     if parts.is_empty() {
         return view! { <span>"Nothing drawn yet"</span> }.into_any();

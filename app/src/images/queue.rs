@@ -95,7 +95,7 @@ fn drawing(view: ImageView, cancel: AnyView, live: Live) -> AnyView {
                     {cancel}
                 </header>
                 {steps(live, id, last, format!(" · {renderer}"))}
-                <p class="facts">"seed " <span class="mono">{seed}</span> " " {task}</p>
+                <p class="told">"seed " <span class="mono">{seed}</span> " " {task}</p>
                 {reason}
             </div>
         </article>
@@ -109,11 +109,10 @@ pub(super) fn preview(live: Live, id: ImageId, last: Option<Progress>) -> AnyVie
         let before = last.as_ref().map_or(0, |progress| progress.preview);
         live.progress(id).map_or(before, |progress| progress.preview)
     });
-    let image = move || {
-        let rev = rev.get();
-        (rev > 0)
-            .then(|| view! { <img src=format!("/images/{id}/preview?rev={rev}") alt="Preview" decoding="async" /> })
-    };
+    // One element for all previews: a new one would be empty until it has loaded.
+    let there = Memo::new(move |_| rev.get() > 0);
+    let address = move || format!("/images/{id}/preview?rev={}", rev.get());
+    let image = move || there.get().then(|| view! { <img src=address alt="Preview" /> });
     view! { <div class="preview">{image}</div> }.into_any()
 }
 
@@ -136,7 +135,7 @@ pub(super) fn steps(live: Live, id: ImageId, last: Option<Progress>, after: Stri
             aria-valuemax=move || now.with(|now| now.steps.max(1).to_string())
             aria-valuetext=words
         ><i style=filled></i></div>
-        <p class="facts"><b>{words}</b> {after}</p>
+        <p class="told"><b>{words}</b> {after}</p>
     }
     .into_any()
 }

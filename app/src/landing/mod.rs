@@ -48,7 +48,7 @@ pub(crate) fn page(signed_in: bool) -> impl IntoView {
                 <picture>
                     <source srcset="/shot-overview-light.webp" media="(prefers-color-scheme: light)" />
                     <img src="/shot-overview-dark.webp" width="1200" height="750" loading="lazy" decoding="async"
-                        alt="The overview: events of the crew, the latest pictures, and the health of the services" />
+                        alt="The overview: a picture being drawn and the latest ones, what the crew just did, and the health of the services" />
                 </picture>
                 <div class="claims">{claims.into_iter().collect_view()}</div>
             </main>

@@ -17,13 +17,13 @@ pub(crate) struct OverviewView {
     pub(crate) stats: ImageStats,
     /// Running and waiting images, at most 4.
     pub(crate) open: Vec<ImageView>,
-    /// The newest images with a picture, at most 12.
+    /// The newest images with a picture, at most as many as there are places.
     pub(crate) pictures: Vec<ImageView>,
     /// Failed within the last day, as far as they are among the newest images.
     pub(crate) failed: Vec<ImageView>,
     /// All services.
     pub(crate) services: Vec<ServiceView>,
-    /// The newest events that tell something, at most 16.
+    /// The newest events that tell something, at most 18.
     pub(crate) events: Vec<EventView>,
 }
 
@@ -32,22 +32,26 @@ pub(crate) struct OverviewView {
 pub(crate) async fn load_overview() -> Result<OverviewView, Refusal> {
     use server::images::{ImageFilter, ImageStatus};
     let (hub, who) = crate::failure::entered()?;
-    let mut open = hub.images.list(&who, ImageFilter { ended: Some(false), ..Default::default() }).await?;
+    // None waits for another, and there are several readers.
+    let (stats, mut open, ended, services, mut events) = tokio::try_join!(
+        hub.images.stats(&who),
+        hub.images.list(&who, ImageFilter { ended: Some(false), ..Default::default() }),
+        hub.images.list(&who, ImageFilter { ended: Some(true), limit: 20, ..Default::default() }),
+        hub.services.list(&who),
+        hub.events.recent(&who, 40),
+    )?;
     open.truncate(4);
-    let ended = hub.images.list(&who, ImageFilter { ended: Some(true), limit: 20, ..Default::default() }).await?;
     let yesterday = server::clock::Timestamp::from_millis(hub.clock.now().millis() - server::clock::DAY);
     let (mut pictures, mut failed) = (Vec::new(), Vec::new());
     for image in ended {
         match image.status {
-            ImageStatus::Done if pictures.len() < 12 => pictures.push(image),
+            ImageStatus::Done if pictures.len() < super::parts::PLACES => pictures.push(image),
             ImageStatus::Failed if image.finished_at > Some(yesterday) => failed.push(image),
             _ => {}
         }
     }
     // That it began says nothing once it has ended, and while it is drawn the card of pictures shows it.
-    let mut events = hub.events.recent(None, 40).await?;
     events.retain(|event| !matches!(event.kind.as_str(), "started" | "cancelling"));
-    events.truncate(16);
-    let (stats, services) = (hub.images.stats(&who).await?, hub.services.list(&who).await?);
+    events.truncate(18);
     Ok(OverviewView { stats, open, pictures, failed, services, events })
 }

@@ -1,6 +1,8 @@
 //! The overview: does anything need me, what is going on, what does it cost. Only true numbers.
 
 mod calls;
+mod events;
+mod needs;
 mod parts;
 
 use leptos::prelude::*;
@@ -8,7 +10,9 @@ use server::{events::Topic, services::Health};
 
 use self::{
     calls::{OverviewView, load_overview},
-    parts::{Now, Pictures, ServiceList},
+    events::Now,
+    needs::{Needs, Steps},
+    parts::{Crew, Pictures, ServiceList},
 };
 use crate::{
     frame::Bar,
@@ -38,7 +42,7 @@ pub(crate) fn Overview() -> impl IntoView {
 }
 
 /// True facts with the numbers bold; what is zero or unknown is left out.
-fn sentence(view: &OverviewView) -> impl IntoView + use<> {
+fn sentence(view: &OverviewView) -> AnyView {
     let stats = &view.stats;
     let down = view.services.iter().filter(|service| service.active && service.health() == Health::Down).count() as i64;
     let mut parts: Vec<(String, &'static str, &'static str)> = Vec::new();
@@ -51,26 +55,40 @@ fn sentence(view: &OverviewView) -> impl IntoView + use<> {
     if stats.queued > 0 {
         parts.push((stats.queued.to_string(), " waiting", "/images"));
     }
-    parts.push((stats.done_day.to_string(), " drawn in 24 h", "/images"));
+    if stats.done_day > 0 {
+        parts.push((stats.done_day.to_string(), " drawn in 24 h", "/images"));
+    }
     if let Some(ms) = stats.median_ms {
         parts.push((duration(ms), " median", "/images"));
     }
     if stats.cost.0 > 0 {
-        parts.push((money(stats.cost), " in all", "/images"));
+        parts.push((money(stats.cost), " for what is kept", "/images"));
+    }
+    if parts.is_empty() {
+        return "Nothing drawn yet".into_any();
     }
     parts
         .into_iter()
         .enumerate()
         .map(|(n, (number, words, address))| view! { {(n > 0).then_some(" · ")} <a href=address><b>{number}</b>{words}</a> })
         .collect_view()
+        .into_any()
 }
 
 fn body(view: OverviewView) -> impl IntoView {
+    let connected = !view.services.is_empty();
     view! {
         <div class="overview">
-            <Now events=view.events />
-            <Pictures stats=view.stats open=view.open pictures=view.pictures />
-            <ServiceList services=view.services />
+            <Needs services=view.services.clone() failed=view.failed />
+            <Steps stats=view.stats.clone() connected=connected />
+            <div class="board">
+                <Pictures stats=view.stats.clone() open=view.open pictures=view.pictures />
+                <Now events=view.events />
+                <div class="side">
+                    <ServiceList services=view.services />
+                    <Crew stats=view.stats />
+                </div>
+            </div>
         </div>
     }
 }

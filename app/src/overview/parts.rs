@@ -1,114 +1,48 @@
-//! The cards of the overview.
+//! The cards of the overview: what is drawn, who asked for it, what draws.
 
 use leptos::prelude::*;
 use server::{
-    events::{EventView, Topic},
-    images::{ImageStats, ImageStatus, ImageView},
+    images::{AgentImages, ImageStats, ImageStatus, ImageView},
     services::{Health, ServiceView},
 };
 
 use crate::{
     live::live,
-    ui::{Ago, Sparkline, StatusBadge, actor_face, duration},
+    ui::{Ago, Sparkline, StatusBadge, actor_face, agent_hue, duration, money, price_per_hour},
 };
 
-/// What happened last: the audit log's newest lines.
-#[component]
-pub(super) fn Now(
-    /// Newest first.
-    events: Vec<EventView>,
-) -> impl IntoView {
-    let empty = events.is_empty();
-    view! {
-        <section class="card now" aria-labelledby="now">
-            <header><h2 id="now">"Just now"</h2></header>
-            {empty.then(|| view! { <p class="empty">"Nothing has happened yet. Every change will stand here, with who made it."</p> })}
-            <ol class="events">{events.into_iter().map(event_line).collect_view()}</ol>
-        </section>
-    }
-}
+/// Pictures shown at most.
+pub(super) const PLACES: usize = 12;
 
-fn event_line(event: EventView) -> impl IntoView {
-    let address = match event.topic {
-        Topic::Images if !matches!(event.kind.as_str(), "deleted" | "saved") => {
-            Some(format!("/images/{}", event.subject))
-        }
-        Topic::Images => Some("/images".into()),
-        Topic::Services => Some("/services".into()),
-        Topic::Auth => None,
-    };
-    let what = match (event.topic, event.kind.as_str()) {
-        (Topic::Images, "queued") => "asked for a picture",
-        (Topic::Images, "started") => "began to draw on",
-        (Topic::Images, "done") => "finished a picture",
-        (Topic::Images, "requeued") => "put a picture back:",
-        (Topic::Images, "waits") => "waits:",
-        (Topic::Images, "cancelling") => "is cancelling a picture",
-        (Topic::Images, "cancelled") => "cancelled a picture",
-        (Topic::Images, "failed") => "could not draw a picture:",
-        (Topic::Images, "deleted") => "deleted",
-        (Topic::Images, "saved") => "saved the workflow",
-        (Topic::Services, "healthy") => "found healthy:",
-        (Topic::Services, "degraded") => "found degraded:",
-        (Topic::Services, "down") => "found down:",
-        (Topic::Services, "added") => "added the service",
-        (Topic::Services, "changed") => "changed the service",
-        (Topic::Services, "removed") => "removed the service",
-        (Topic::Services, "activated") => "activated the service",
-        (Topic::Services, "deactivated") => "deactivated the service",
-        (Topic::Auth, "signed-in") => "signed in",
-        (Topic::Auth, "signed-out") => "signed out",
-        (Topic::Auth, "locked") => "locked after failed sign-ins:",
-        (Topic::Auth, "revoked") => "revoked",
-        (Topic::Auth, "added") => "added",
-        (Topic::Auth, "removed") => "removed",
-        (Topic::Auth, "changed") => "changed",
-        _ => "",
-    };
-    let what = if what.is_empty() { event.kind.clone() } else { what.to_owned() };
-    let name = event.actor.split_once(':').map_or(event.actor.as_str(), |(_, name)| name).to_owned();
-    let text = view! { <b>{name}</b> " " {what} " " <span class="quiet">{event.detail}</span> };
-    view! {
-        <li>
-            <Ago at=event.at />
-            {actor_face(&event.actor)}
-            {match address {
-                Some(address) => view! { <a href=address>{text}</a> }.into_any(),
-                None => view! { <span>{text}</span> }.into_any(),
-            }}
-        </li>
-    }
-}
-
-/// What is being drawn, and what was drawn last.
+/// What is being drawn, what waits, and what was drawn last.
 #[component]
 pub(super) fn Pictures(
     /// Totals.
     stats: ImageStats,
     /// Running and waiting.
     open: Vec<ImageView>,
-    /// Ended, newest first.
+    /// With a picture, newest first.
     pictures: Vec<ImageView>,
 ) -> impl IntoView {
-    let running: Vec<_> = open.into_iter().filter(|image| image.status == ImageStatus::Running).collect();
-    let done: Vec<_> = pictures.into_iter().filter(|image| image.status == ImageStatus::Done).collect();
-    let empty = running.is_empty() && done.is_empty();
+    let empty = open.is_empty() && pictures.is_empty();
+    let (running, waiting): (Vec<_>, Vec<_>) = open.into_iter().partition(|image| image.status == ImageStatus::Running);
     let words = match (stats.running + stats.queued, stats.done_day) {
         (0, 0) => String::new(),
         (0, day) => format!("{day} in 24 h"),
         (open, day) => format!("{open} open · {day} in 24 h"),
     };
+    // As many places as there will be pictures: what will live here is seen, and nothing jumps when it comes.
+    let places = PLACES.saturating_sub(pictures.len());
     view! {
         <section class="card pictures" aria-labelledby="pictures">
             <header><h2 id="pictures">"Pictures" <span class="quiet">" " {words}</span></h2> <a href="/images">"All"</a></header>
-            {empty.then(|| view! {
-                <div class="empty">
-                    <p>"Pictures drawn for you and your agents will stand here."</p>
-                    <p><a class="button primary" href="/images?new">"Draw the first"</a></p>
-                </div>
-            })}
+            {empty.then(|| view! { <p class="empty">"Pictures drawn for you and your agents will stand here."</p> })}
             {running.into_iter().map(drawing).collect_view()}
-            <div class="thumbs">{done.into_iter().filter_map(thumb).collect_view()}</div>
+            {(!waiting.is_empty()).then(|| view! { <ul class="lines">{waiting.into_iter().map(next).collect_view()}</ul> })}
+            <div class="thumbs">
+                {pictures.into_iter().filter_map(thumb).collect_view()}
+                {(0..places).map(|_| view! { <i></i> }).collect_view()}
+            </div>
         </section>
     }
 }
@@ -117,15 +51,15 @@ fn drawing(image: ImageView) -> impl IntoView {
     let live = live();
     let (id, first) = (image.id, image.progress.clone().unwrap_or_default());
     let progress = Memo::new(move |_| live.progress(id).unwrap_or_else(|| first.clone()));
-    let preview = move || {
-        let rev = progress.get().preview;
-        (rev > 0).then(|| view! { <img src=format!("/images/{id}/preview?rev={rev}") alt="" width="96" height="96" /> })
-    };
+    // One element for all previews: a new one would be empty until it has loaded.
+    let there = Memo::new(move |_| progress.with(|now| now.preview > 0));
+    let address = move || format!("/images/{id}/preview?rev={}", progress.with(|now| now.preview));
+    let preview = move || there.get().then(|| view! { <img src=address alt="" width="96" height="96" /> });
     view! {
         <a class="drawing" href=format!("/images/{id}")>
             <span class="preview">{preview}</span>
             <span class="words">
-                <b>{image.draft.prompt.clone()}</b>
+                <span class="who">{actor_face(&image.asked_by)} <b>{image.draft.prompt.clone()}</b></span>
                 <span>{move || {
                     let now = progress.get();
                     if now.steps > 0 { format!("{}, step {} of {}", now.phase, now.step, now.steps) } else { now.phase }
@@ -134,6 +68,18 @@ fn drawing(image: ImageView) -> impl IntoView {
                 <span class="quiet">{image.renderer.unwrap_or_default()}</span>
             </span>
         </a>
+    }
+}
+
+fn next(image: ImageView) -> impl IntoView {
+    let word = if image.place == Some(0) { "next" } else { "then" };
+    view! {
+        <li>
+            <StatusBadge word=word class="quiet" />
+            {actor_face(&image.asked_by)}
+            <a href=format!("/images/{}", image.id)>{image.draft.prompt}</a>
+            <Ago at=image.created_at />
+        </li>
     }
 }
 
@@ -148,6 +94,57 @@ fn thumb(image: ImageView) -> Option<impl IntoView> {
     })
 }
 
+/// How much was drawn, for whom, and what it cost; nothing before the first image.
+#[component]
+pub(super) fn Crew(
+    /// Totals.
+    stats: ImageStats,
+) -> impl IntoView {
+    let most = stats.by_agent.iter().map(|row| row.images).max().unwrap_or_default().max(1);
+    let figures = [(stats.done_hour, "last hour"), (stats.done_day, "24 hours"), (stats.done_week, "7 days")];
+    let figure = |(n, words): (i64, &'static str)| view! { <div><dt>{words}</dt> <dd>{n}</dd></div> };
+    let mut facts = Vec::new();
+    if stats.drawn_ms > 0 {
+        facts.push(format!("{} of drawing", duration(stats.drawn_ms)));
+    }
+    if stats.cost.0 > 0 {
+        facts.push(format!("{} for what is kept", money(stats.cost)));
+    }
+    if stats.failed > 0 {
+        facts.push(format!("{} failed", stats.failed));
+    }
+    (!stats.by_agent.is_empty() || stats.done > 0).then(|| {
+        view! {
+            <section class="card crew" aria-labelledby="crew">
+                <header><h2 id="crew">"Crew"</h2> <span class="quiet">{facts.join(" · ")}</span></header>
+                <dl class="figures">{figures.map(figure).into_iter().collect_view()}</dl>
+                <ul class="bars">{stats.by_agent.into_iter().take(6).map(|row| bar(row, most)).collect_view()}</ul>
+            </section>
+        }
+    })
+}
+
+/// One agent's images so far, as a bar beside those of the others.
+fn bar(row: AgentImages, most: i64) -> impl IntoView {
+    let width = format!("width:{}%", 100 * row.images / most);
+    let (face, name, style) = match row.agent.as_str() {
+        "" => ("user:people".to_owned(), "people".to_owned(), width),
+        agent => {
+            let style = format!("{width};--hue:{}", agent_hue(agent));
+            (format!("agent:{agent}"), agent.to_owned(), style)
+        }
+    };
+    view! {
+        <li>
+            {actor_face(&face)}
+            <span class="name">{name}</span>
+            <span class="share"><i style=style></i></span>
+            <span class="num" title="asked for so far">{row.images}</span>
+            <Ago at=row.last_at />
+        </li>
+    }
+}
+
 /// The services, with their health.
 #[component]
 pub(super) fn ServiceList(
@@ -158,12 +155,7 @@ pub(super) fn ServiceList(
     view! {
         <section class="card services" aria-labelledby="services">
             <header><h2 id="services">"Services"</h2> <a href="/services">"All"</a></header>
-            {empty.then(|| view! {
-                <div class="empty">
-                    <p>"No ComfyUI is connected. Until then the built-in sketch draws; it is not a model."</p>
-                    <p><a class="button" href="/services?new">"Connect one"</a></p>
-                </div>
-            })}
+            {empty.then(|| view! { <p class="empty">"No ComfyUI is connected. Until then the built-in sketch draws; it is not a model."</p> })}
             <ul>{services.into_iter().map(service_row).collect_view()}</ul>
         </section>
     }
@@ -177,14 +169,17 @@ fn service_row(service: ServiceView) -> impl IntoView {
         Health::Down => "bad",
         Health::Unknown => "quiet",
     };
-    let ms = service.checks.last().and_then(|check| check.response_ms).map(|ms| format!("{ms} ms"));
     let (word, class) = if service.active { (health.word(), class) } else { ("inactive", "quiet") };
+    let answer = match service.checks.last().and_then(|check| check.response_ms) {
+        Some(ms) => format!("{ms} ms · {}", price_per_hour(service.price_per_hour)),
+        None => price_per_hour(service.price_per_hour),
+    };
     view! {
         <li>
             <a href="/services">{service.name}</a>
             <StatusBadge word=word class=class />
             <Sparkline checks=service.checks />
-            <span class="num">{ms}</span>
+            <span class="num">{answer}</span>
         </li>
     }
 }

@@ -6,7 +6,7 @@ use leptos::{prelude::*, reactive::owner::Owner};
 
 use crate::{
     Refusal,
-    ui::{Dialog, Words},
+    ui::{Dialog, Words, capital},
 };
 
 /// A call to the server; its answer is what to do when it succeeded.
@@ -66,47 +66,80 @@ impl Act {
 
     /// Says why it cannot be done, before or after trying. Failures come as clauses; people read sentences.
     pub(crate) fn fail(self, why: String) {
-        let mut chars = why.chars();
-        let sentence = chars.next().map(|first| first.to_uppercase().chain(chars).collect());
-        let _ = self.failure.try_set(sentence);
+        let _ = self.failure.try_set(Some(capital(&why)));
     }
 }
 
-/// The last question before something is destroyed; the text names what is lost.
-#[component]
-pub(crate) fn Confirm(
-    /// Whether it is asked.
+/// The last question before one thing of a list is destroyed. Make it in the component that shows the list.
+pub(crate) struct Question<T: 'static> {
     open: RwSignal<bool>,
-    /// What is about to happen.
-    #[prop(into)]
-    title: Signal<String>,
-    /// The consequence.
-    #[prop(into)]
-    text: Signal<String>,
-    /// The button: the verb and the price.
-    verb: &'static str,
-    /// The act behind the button.
+    about: RwSignal<Option<T>>,
     act: Act,
-    /// Does it.
-    on_yes: Callback<()>,
-) -> impl IntoView {
-    Effect::new(move || {
-        if open.get() {
-            act.failure.set(None);
-        }
-    });
-    view! {
-        <Dialog open=open title=title>
-            <div class="body">
-                <p>{move || text.get()}</p>
-                <Words failure=act.failure />
-                <div class="actions">
-                    <button class="danger" type="button" disabled=move || act.busy() on:click=move |_| on_yes.run(())>
-                        {verb}
-                    </button>
-                    <button type="button" on:click=move |_| open.set(false)>"Cancel"</button>
+}
+
+impl<T> Clone for Question<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Question<T> {}
+
+/// How a [`Question`] is put.
+pub(crate) struct Asked {
+    /// What is about to happen, before the name: "Delete".
+    pub(crate) verb: &'static str,
+    /// The consequence.
+    pub(crate) text: &'static str,
+    /// The button: the verb and the price.
+    pub(crate) yes: &'static str,
+}
+
+impl<T: Clone + Send + Sync + 'static> Question<T> {
+    /// A question that nobody has asked yet.
+    pub(crate) fn new() -> Self {
+        Self { open: RwSignal::new(false), about: RwSignal::new(None), act: Act::new() }
+    }
+
+    /// Asks about `one`.
+    pub(crate) fn ask(self, one: T) {
+        self.act.failure.set(None);
+        self.about.set(Some(one));
+        self.open.set(true);
+    }
+
+    /// The dialog that asks; `call` destroys what was asked about, `done` gets it afterwards.
+    pub(crate) fn dialog<C: Future<Output = Result<(), Refusal>> + 'static>(
+        self,
+        asked: Asked,
+        name: fn(&T) -> &str,
+        call: impl Fn(&T) -> C + Send + Sync + 'static,
+        done: impl Fn(T) + Copy + Send + Sync + 'static,
+    ) -> AnyView {
+        let title = Signal::derive(move || {
+            self.about.with(|one| format!("{} {}?", asked.verb, one.as_ref().map(name).unwrap_or_default()))
+        });
+        let yes = Callback::new(move |()| {
+            let Some(one) = self.about.get_untracked() else { return };
+            self.act.run(call(&one), move |()| {
+                self.open.set(false);
+                done(one);
+            });
+        });
+        view! {
+            <Dialog open=self.open title=title>
+                <div class="body">
+                    <p>{asked.text}</p>
+                    <Words failure=self.act.failure />
+                    <div class="actions">
+                        <button class="danger" type="button" disabled=move || self.act.busy() on:click=move |_| yes.run(())>
+                            {asked.yes}
+                        </button>
+                        <button type="button" on:click=move |_| self.open.set(false)>"Cancel"</button>
+                    </div>
                 </div>
-            </div>
-        </Dialog>
+            </Dialog>
+        }
+        .into_any()
     }
 }

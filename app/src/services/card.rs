@@ -58,7 +58,7 @@ pub(super) fn Card(
                         {move || if active.get() { "Deactivate" } else { "Activate" }}
                     </button>
                     <button type="button" on:click=move |_| desk.edit(Some(service.get_untracked()))>"Edit"</button>
-                    <button class="quiet" type="button" on:click=move |_| desk.doom(service.get_untracked())>"Remove"</button>
+                    <button class="quiet" type="button" on:click=move |_| desk.removal.ask(service.get_untracked())>"Remove"</button>
                 </div>
             }
         })

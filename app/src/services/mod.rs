@@ -18,7 +18,7 @@ use server::{
     services::{Health, ServiceView},
 };
 
-pub(crate) use act::{Act, Confirm};
+pub(crate) use act::{Act, Asked, Question};
 pub(crate) use field::{area, choice, field};
 
 use crate::{
@@ -37,8 +37,7 @@ struct Desk {
     list: List,
     form: RwSignal<bool>,
     editing: RwSignal<Option<ServiceView>>,
-    question: RwSignal<bool>,
-    doomed: RwSignal<Option<ServiceView>>,
+    removal: Question<ServiceView>,
 }
 
 impl Desk {
@@ -47,12 +46,6 @@ impl Desk {
         self.editing.set(service);
         self.form.set(true);
     }
-
-    /// Asks before removing `service`.
-    fn doom(self, service: ServiceView) {
-        self.doomed.set(Some(service));
-        self.question.set(true);
-    }
 }
 
 /// The page.
@@ -60,13 +53,7 @@ impl Desk {
 pub(crate) fn Services() -> impl IntoView {
     let (live, me) = (live(), use_me());
     let list: List = Resource::new(move || live.version(Topic::Services), |_| calls::list_services());
-    let desk = Desk {
-        list,
-        form: RwSignal::new(false),
-        editing: RwSignal::new(None),
-        question: RwSignal::new(false),
-        doomed: RwSignal::new(None),
-    };
+    let desk = Desk { list, form: RwSignal::new(false), editing: RwSignal::new(None), removal: Question::new() };
     open_when_asked(desk);
     let add = move || {
         me.may(Right::Operate).then(|| {
@@ -98,7 +85,7 @@ pub(crate) fn Services() -> impl IntoView {
             </Transition>
         </div>
         <FormDialog desk=desk />
-        <RemoveDialog desk=desk />
+        {removal(desk)}
     }
 }
 
@@ -114,7 +101,10 @@ fn open_when_asked(desk: Desk) {
 }
 
 /// `2 services · 1 active · 1 down`. What is none is not said.
-fn sentence(all: &[ServiceView]) -> impl IntoView + use<> {
+fn sentence(all: &[ServiceView]) -> AnyView {
+    if all.is_empty() {
+        return "Nothing connected yet".into_any();
+    }
     let part = |n: usize, word: &'static str| (n > 0).then(|| view! { " · " <b>{n}</b> " " {word} });
     let active = all.iter().filter(|service| service.active).count();
     let with = |health| all.iter().filter(|service| service.active && service.health() == health).count();
@@ -122,6 +112,7 @@ fn sentence(all: &[ServiceView]) -> impl IntoView + use<> {
     view! {
         <b>{all.len()}</b> {word} {part(active, "active")} {part(with(Health::Degraded), "degraded")} {part(with(Health::Down), "down")}
     }
+    .into_any()
 }
 
 /// What stands here before there is a service.
@@ -164,26 +155,16 @@ fn FormDialog(desk: Desk) -> impl IntoView {
     }
 }
 
-#[component]
-fn RemoveDialog(desk: Desk) -> impl IntoView {
-    let act = Act::new();
-    let name = move || desk.doomed.with(|doomed| doomed.as_ref().map(|doomed| doomed.name.clone()).unwrap_or_default());
-    let remove = Callback::new(move |()| {
-        let Some(doomed) = desk.doomed.get_untracked() else { return };
-        act.run(calls::remove_service(doomed.id), move |()| {
-            desk.question.set(false);
-            say(format!("{} is removed", doomed.name));
-            desk.list.refetch();
-        });
-    });
-    view! {
-        <Confirm
-            open=desk.question
-            title=Signal::derive(move || format!("Remove {}?", name()))
-            text=Signal::derive(|| "Its address, its credential and its health history go. Pictures it drew stay; pictures asked of it alone wait.".to_owned())
-            verb="Remove service; its pictures stay"
-            act=act
-            on_yes=remove
-        />
-    }
+/// The question before a service is removed.
+fn removal(desk: Desk) -> AnyView {
+    let asked = Asked {
+        verb: "Remove",
+        text: "Its address, its credential and its health history go. Pictures it drew stay; pictures asked of it alone wait.",
+        yes: "Remove service; its pictures stay",
+    };
+    let done = move |service: ServiceView| {
+        say(format!("{} is removed", service.name));
+        desk.list.refetch();
+    };
+    desk.removal.dialog(asked, |service| &service.name, |service| calls::remove_service(service.id), done)
 }

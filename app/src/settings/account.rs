@@ -42,7 +42,7 @@ pub(super) fn Account() -> impl IntoView {
                 {field("account-new-password", "New password", "At least 10 characters, such as four words", "password", "new-password", new)}
                 <Words failure=act.failure />
                 <div class="actions">
-                    <button class="primary" type="submit" disabled=move || act.busy()>"Change password"</button>
+                    <button type="submit" disabled=move || act.busy()>"Change password"</button>
                 </div>
             </form>
         </section>

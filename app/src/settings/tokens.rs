@@ -12,7 +12,7 @@ use crate::{
     Refusal,
     frame::use_me,
     live::live,
-    services::{Act, Confirm, choice, field},
+    services::{Act, Asked, Question, choice, field},
     ui::{Ago, CopyButton, Words, actor_face, say},
 };
 
@@ -26,16 +26,11 @@ pub(super) fn Tokens(
     list: List,
 ) -> impl IntoView {
     let me = use_me();
-    let act = Act::new();
-    let question = RwSignal::new(false);
-    let doomed = RwSignal::new(None::<TokenView>);
+    let revocation = Question::new();
     let row = move |token: TokenView| {
         let ask = {
             let token = token.clone();
-            move |_| {
-                doomed.set(Some(token.clone()));
-                question.set(true);
-            }
+            move |_| revocation.ask(token.clone())
         };
         let used = match token.last_used_at {
             Some(at) => Either::Left(view! { <Ago at=at /> }),
@@ -55,15 +50,15 @@ pub(super) fn Tokens(
         }
         .into_any()
     };
-    let name = move || doomed.with(|doomed| doomed.as_ref().map(|token| token.name.clone()).unwrap_or_default());
-    let revoke = Callback::new(move |()| {
-        let Some(token) = doomed.get_untracked() else { return };
-        act.run(calls::revoke_token(token.id), move |()| {
-            question.set(false);
-            say(format!("Token {} is revoked", token.name));
-            list.refetch();
-        });
-    });
+    let asked = Asked {
+        verb: "Revoke",
+        text: "What signs in with it is locked out at once. This cannot be undone.",
+        yes: "Revoke, lock out what uses it",
+    };
+    let done = move |token: TokenView| {
+        say(format!("Token {} is revoked", token.name));
+        list.refetch();
+    };
     let head = &["Name", "Role", "Agent", "Begins with", "Made", "Last used", "Expires"];
     view! {
         <section class="card" id="tokens">
@@ -73,14 +68,7 @@ pub(super) fn Tokens(
             <Transition>
                 {move || me.may(Right::Operate).then(|| view! { <NewTokenForm list=list /> })}
             </Transition>
-            <Confirm
-                open=question
-                title=Signal::derive(move || format!("Revoke {}?", name()))
-                text=Signal::derive(|| "What signs in with it is locked out at once. This cannot be undone.".to_owned())
-                verb="Revoke, lock out what uses it"
-                act=act
-                on_yes=revoke
-            />
+            {revocation.dialog(asked, |token| &token.name, |token| calls::revoke_token(token.id), done)}
         </section>
     }
 }
@@ -140,7 +128,7 @@ fn NewTokenForm(list: List) -> impl IntoView {
             {choice("token-expires", "Expires", spans.into_iter().map(pair).collect(), expires)}
             <Words failure=act.failure />
             <div class="actions">
-                <button class="primary" type="submit" disabled=move || act.busy()>"Make token"</button>
+                <button type="submit" disabled=move || act.busy()>"Make token"</button>
             </div>
         </form>
     }

@@ -10,7 +10,7 @@ use super::{calls, table::table};
 use crate::{
     Refusal,
     frame::use_me,
-    services::{Act, Confirm, choice, field},
+    services::{Act, Asked, Question, choice, field},
     ui::{Ago, StatusBadge, Words, say},
 };
 
@@ -30,15 +30,10 @@ pub(super) fn Users(
 
 fn section(list: List) -> AnyView {
     let me = use_me();
-    let (act, making) = (Act::new(), Act::new());
-    let question = RwSignal::new(false);
-    let doomed = RwSignal::new(None::<UserView>);
+    let (deletion, making) = (Question::new(), Act::new());
     let row = move |user: UserView| {
         let (mine, shown) = (untrack(|| me.get()).is_some_and(|me| me.name == user.name), user.clone());
-        let ask = move |_| {
-            doomed.set(Some(user.clone()));
-            question.set(true);
-        };
+        let ask = move |_| deletion.ask(user.clone());
         let last = if mine {
             view! { <StatusBadge word="you" class="ok" /> }.into_any()
         } else {
@@ -54,15 +49,15 @@ fn section(list: List) -> AnyView {
         }
         .into_any()
     };
-    let doomed_name = move || doomed.with(|user| user.as_ref().map(|user| user.name.clone()).unwrap_or_default());
-    let delete = Callback::new(move |()| {
-        let Some(user) = doomed.get_untracked() else { return };
-        act.run(calls::delete_user(user.id), move |()| {
-            question.set(false);
-            say(format!("{} is deleted", user.name));
-            list.refetch();
-        });
-    });
+    let asked = Asked {
+        verb: "Delete",
+        text: "Their sessions end and the tokens they made stop working, at once. Their pictures stay.",
+        yes: "Delete, with sessions and tokens",
+    };
+    let done = move |user: UserView| {
+        say(format!("{} is deleted", user.name));
+        list.refetch();
+    };
     let text = |text: &str| RwSignal::new(text.to_owned());
     let (name, password, role) = (text(""), text(""), text("viewer"));
     let send = move |event: leptos::ev::SubmitEvent| {
@@ -97,19 +92,10 @@ fn section(list: List) -> AnyView {
                 {choice("user-role", "Role", roles, role)}
                 <Words failure=making.failure />
                 <div class="actions">
-                    <button class="primary" type="submit" disabled=move || making.busy()>"Add user"</button>
+                    <button type="submit" disabled=move || making.busy()>"Add user"</button>
                 </div>
             </form>
-            <Confirm
-                open=question
-                title=Signal::derive(move || format!("Delete {}?", doomed_name()))
-                text=Signal::derive(|| {
-                    "Their sessions end and the tokens they made stop working, at once. Their pictures stay.".to_owned()
-                })
-                verb="Delete, with sessions and tokens"
-                act=act
-                on_yes=delete
-            />
+            {deletion.dialog(asked, |user| &user.name, |user| calls::delete_user(user.id), done)}
         </section>
     }
     .into_any()

@@ -8,7 +8,7 @@ use crate::{
     Refusal,
     frame::use_me,
     images::calls,
-    services::{Act, Confirm, area, field},
+    services::{Act, Asked, Question, area, field},
     ui::{Ago, Words, say},
 };
 
@@ -19,15 +19,10 @@ pub(super) fn Workflows(
     list: Resource<Result<Vec<WorkflowView>, Refusal>>,
 ) -> impl IntoView {
     let me = use_me();
-    let (act, saving) = (Act::new(), Act::new());
-    let question = RwSignal::new(false);
-    let doomed = RwSignal::new(None::<WorkflowView>);
+    let (deletion, saving) = (Question::new(), Act::new());
     let row = move |workflow: WorkflowView| {
         let (name, inputs, created_at) = (workflow.name.clone(), workflow.inputs.join(", "), workflow.created_at);
-        let ask = move |_| {
-            doomed.set(Some(workflow.clone()));
-            question.set(true);
-        };
+        let ask = move |_| deletion.ask(workflow.clone());
         let delete = me.may(Right::Operate).then(|| view! { <button type="button" on:click=ask>"Delete"</button> });
         view! {
             <tr>
@@ -39,15 +34,15 @@ pub(super) fn Workflows(
         }
         .into_any()
     };
-    let doomed_name = move || doomed.with(|one| one.as_ref().map(|one| one.name.clone()).unwrap_or_default());
-    let delete = Callback::new(move |()| {
-        let Some(workflow) = doomed.get_untracked() else { return };
-        act.run(calls::delete_workflow(workflow.id), move |()| {
-            question.set(false);
-            say(format!("Workflow {} is deleted", workflow.name));
-            list.refetch();
-        });
-    });
+    let asked = Asked {
+        verb: "Delete",
+        text: "Pictures drawn with it stay. Images that wait for it will fail and say so.",
+        yes: "Delete workflow",
+    };
+    let done = move |workflow: WorkflowView| {
+        say(format!("Workflow {} is deleted", workflow.name));
+        list.refetch();
+    };
     let (name, graph) = (RwSignal::new(String::new()), RwSignal::new(String::new()));
     let send = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
@@ -74,19 +69,12 @@ pub(super) fn Workflows(
                         {area("workflow-graph", "Graph", hint, "{ \"3\": { \"class_type\": \"KSampler\", … } }", "8", graph)}
                         <Words failure=saving.failure />
                         <div class="actions">
-                            <button class="primary" type="submit" disabled=move || saving.busy()>"Save workflow"</button>
+                            <button type="submit" disabled=move || saving.busy()>"Save workflow"</button>
                         </div>
                     </form>
                 })}
             </Transition>
-            <Confirm
-                open=question
-                title=Signal::derive(move || format!("Delete {}?", doomed_name()))
-                text=Signal::derive(|| "Pictures drawn with it stay. Images that wait for it will fail and say so.".to_owned())
-                verb="Delete workflow"
-                act=act
-                on_yes=delete
-            />
+            {deletion.dialog(asked, |workflow| &workflow.name, |workflow| calls::delete_workflow(workflow.id), done)}
         </section>
     }
 }

@@ -20,6 +20,8 @@ pub(crate) fn Dialog(
         let Some(dialog) = node.get() else { return };
         if open.get() && !dialog.open() {
             let _ = dialog.show_modal();
+            // Once its content is there: who opened it wants to type, not to close it.
+            request_animation_frame(move || begin(&dialog));
         } else if !open.get() && dialog.open() {
             dialog.close();
         }
@@ -33,5 +35,14 @@ pub(crate) fn Dialog(
             </header>
             {move || open.get().then(|| children.read_value()())}
         </dialog>
+    }
+}
+
+/// Puts the focus into the first field, if there is one.
+fn begin(dialog: &web_sys::HtmlDialogElement) {
+    use wasm_bindgen::JsCast as _;
+    let field = dialog.query_selector("input, textarea, select").ok().flatten();
+    if let Some(field) = field.and_then(|field| field.dyn_into::<web_sys::HtmlElement>().ok()) {
+        let _ = field.focus();
     }
 }

@@ -87,6 +87,12 @@ pub(crate) fn count(n: i64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
+/// `Found down` from `found down`: people read sentences.
+pub(crate) fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
 /// A state, as a word in its colour. `class` is one of `ok warn bad info quiet`.
 #[component]
 pub(crate) fn StatusBadge(
@@ -107,19 +113,20 @@ pub(crate) fn actor_face(actor: &str) -> impl IntoView + use<> {
         "loop" => "⟳".into(),
         _ => "$".into(),
     };
-    // The first four agents have their own hue; others are spread by the golden angle.
-    let hue = match (kind, name) {
-        ("agent", "a") => 32,
-        ("agent", "b") => 280,
-        ("agent", "c") => 155,
-        ("agent", "d") => 88,
-        ("agent", name) => {
-            (name.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % 360 * 137) % 360
-        }
-        _ => 0,
-    };
+    let hue = if kind == "agent" { agent_hue(name) } else { 0 };
     let class = if kind == "agent" { "face agent" } else { "face" };
     view! { <span class=class style=format!("--hue:{hue}") title=actor.to_owned() aria-label=actor.to_owned() role="img">{letter}</span> }
+}
+
+/// The hue of an agent, for life: the first four have their own, others are spread by the golden angle.
+pub(crate) fn agent_hue(slug: &str) -> u32 {
+    match slug {
+        "a" => 32,
+        "b" => 280,
+        "c" => 155,
+        "d" => 88,
+        _ => slug.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % 360 * 137 % 360,
+    }
 }
 
 /// A button that copies `text`.
@@ -137,6 +144,11 @@ pub(crate) fn CopyButton(
         leptos::task::spawn_local(async move {
             #[cfg(feature = "hydrate")]
             if let Some(window) = web_sys::window() {
+                // Browsers have no clipboard for pages that came over plain http from another machine.
+                if !window.is_secure_context() {
+                    crate::ui::say("This page came over plain http: select the text and copy it by hand");
+                    return;
+                }
                 let done = wasm_bindgen_futures::JsFuture::from(window.navigator().clipboard().write_text(&text)).await;
                 copied.set(done.is_ok());
                 set_timeout(move || copied.set(false), std::time::Duration::from_secs(2));
@@ -189,6 +201,9 @@ mod tests {
             [(-1, "now"), (4_999, "now"), (59_999, "59 s ago"), (3_599_999, "59 min ago"), (172_800_000, "2 d ago")]
         {
             assert_eq!(ago(ms), expected);
+        }
+        for (text, expected) in [("found down:", "Found down:"), ("", "")] {
+            assert_eq!(capital(text), expected);
         }
         for (ms, expected) in [
             (0, "1970-01-01 00:00:00 UTC"),

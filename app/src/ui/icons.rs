@@ -16,17 +16,12 @@ pub(crate) fn icon(name: &str) -> impl IntoView + use<> {
         "copy" => "M9 9h11v11H9zM5 15H4V4h11v1",
         "check" => "M5 13l4 4L19 7",
         "close" => "M6 6l12 12M18 6L6 18",
-        "moon" => "M20 14A8 8 0 1 1 10 4a6.5 6.5 0 0 0 10 10Z",
-        "sun" => {
-            "M12 8a4 4 0 1 1 0 8 4 4 0 0 1 0-8ZM12 2v2m0 16v2M2 12h2m16 0h2M5 5l1.4 1.4m11.2 11.2L19 19M5 19l1.4-1.4M17.6 6.4L19 5"
-        }
         "auto" => "M12 4a8 8 0 1 1 0 16 8 8 0 0 1 0-16ZM12 4v16",
         "plus" => "M12 5v14M5 12h14",
         "download" => "M12 4v11m0 0l-4-4m4 4l4-4M5 20h14",
         "again" => "M4 12a8 8 0 1 0 3-6.2M7 3v4h4",
         "vary" => "M4 7h10l-3-3m3 3l-3 3M20 17H10l3-3m-3 3l3 3",
         "trash" => "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
-        "search" => "M11 5a6 6 0 1 1 0 12 6 6 0 0 1 0-12ZM20 20l-4.8-4.8",
         _ => "M12 12h.01",
     };
     view! {

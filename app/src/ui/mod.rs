@@ -11,11 +11,13 @@ mod toast;
 
 pub(crate) use dialog::Dialog;
 pub(crate) use format::{
-    Ago, CopyButton, StatusBadge, Words, actor_face, bytes, count, duration, money, price_per_hour,
+    Ago, CopyButton, StatusBadge, Words, actor_face, agent_hue, bytes, capital, count, duration, money, price_per_hour,
 };
 pub(crate) use icons::icon;
 pub(crate) use keys::on_keys;
 pub(crate) use palette::{Palette, open_palette, provide_palette};
 pub(crate) use sparkline::Sparkline;
 pub(crate) use theme::ThemeButton;
+#[cfg(feature = "ssr")]
+pub(crate) use theme::ground;
 pub(crate) use toast::{Toasts, provide_toasts, say, say_failure};

@@ -9,16 +9,16 @@ use crate::frame::PAGES;
 #[derive(Clone, Copy)]
 struct Open(RwSignal<bool>);
 
-/// Something the palette can do: its name, where it leads, its keys.
-type Entry = (&'static str, &'static str, &'static str);
+/// Something the palette can do: its name, where it leads, its sign, its key after `g`.
+type Entry = (&'static str, &'static str, &'static str, &'static str);
 
 /// What the palette offers beyond the pages.
 const ACTS: [Entry; 5] = [
-    ("Draw a picture", "/images?new", ""),
-    ("Add a ComfyUI service", "/services?new", ""),
-    ("Create an API token", "/settings#tokens", ""),
-    ("See my sessions", "/settings#sessions", ""),
-    ("Save a workflow", "/settings#workflows", ""),
+    ("Draw a picture", "/images?new", "plus", ""),
+    ("Add a ComfyUI server", "/services?new", "plus", ""),
+    ("Make a token", "/settings#tokens", "plus", ""),
+    ("Save a workflow", "/settings#workflows", "plus", ""),
+    ("See my sessions", "/settings#sessions", "gear", ""),
 ];
 
 /// Opens the palette, from a button.
@@ -75,7 +75,7 @@ pub(crate) fn Palette() -> impl IntoView {
     });
     let found = Memo::new(move |_| {
         let query = query.get().to_lowercase();
-        let pages = PAGES.iter().map(|(address, name, _, key)| (*name, *address, *key));
+        let pages = PAGES.iter().map(|(address, name, sign, key)| (*name, *address, *sign, *key));
         pages.chain(ACTS).filter(|(name, ..)| name.to_lowercase().contains(&query)).collect::<Vec<Entry>>()
     });
     let on_key = move |event: web_sys::KeyboardEvent| {
@@ -84,7 +84,7 @@ pub(crate) fn Palette() -> impl IntoView {
             "ArrowDown" => chosen.update(|n| *n = (*n + 1).min(last)),
             "ArrowUp" => chosen.update(|n| *n = n.saturating_sub(1)),
             "Enter" => {
-                if let Some((_, address, _)) = found.with_untracked(|found| found.get(chosen.get_untracked()).copied())
+                if let Some((_, address, ..)) = found.with_untracked(|found| found.get(chosen.get_untracked()).copied())
                 {
                     go.with_value(|go| go(address));
                 }
@@ -104,10 +104,10 @@ pub(crate) fn Palette() -> impl IntoView {
                     on:keydown=on_key
                 />
                 <ul id="palette-list" role="listbox" aria-label="Found">
-                    {move || found.get().into_iter().enumerate().map(|(n, (name, address, key))| view! {
+                    {move || found.get().into_iter().enumerate().map(|(n, (name, address, sign, key))| view! {
                         <li id=format!("palette-{n}") role="option" aria-selected=move || (chosen.get() == n).to_string()
                             on:click=move |_| go.with_value(|go| go(address)) on:mousemove=move |_| chosen.set(n)>
-                            {icon("search")} <span>{name}</span> {(!key.is_empty()).then(|| view! { <kbd>"g " {key}</kbd> })}
+                            {icon(sign)} <span>{name}</span> {(!key.is_empty()).then(|| view! { <kbd>"g " {key}</kbd> })}
                         </li>
                     }).collect_view()}
                 </ul>

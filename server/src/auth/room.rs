@@ -356,6 +356,8 @@ impl Auth {
             return Err(Failure::not_found("this token").into());
         };
         store::delete_token(&mut *tx, id).await?;
+        // What it made goes with it: else whoever stole it would keep what they made.
+        store::delete_tokens_of(&mut *tx, &format!("token:{id}")).await?;
         self.events.commit(tx, &who.actor, auth_event("revoked", id, format!("token {}", owner.name))).await?;
         Ok(())
     }

@@ -75,6 +75,7 @@ async fn feed(shared: &Shared, visit: &Visit, after: Option<i64>, sender: &mpsc:
         }
     };
     let mut look = true;
+    let mut ticks = tokio::time::interval(LOOK);
     loop {
         // Progress lines are many; only a change is worth a look at the table.
         let missed = if look { hub.events.after(seen, REPLAY).await? } else { Vec::new() };
@@ -95,7 +96,7 @@ async fn feed(shared: &Shared, visit: &Visit, after: Option<i64>, sender: &mpsc:
         look = true;
         tokio::select! {
             result = changed.changed() => if result.is_err() { return Ok(()) },
-            () = tokio::time::sleep(LOOK) => {}
+            _ = ticks.tick() => {}
             line = progress.recv() => match line {
                 Ok((image, progress)) => {
                     look = false;

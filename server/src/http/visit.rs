@@ -125,7 +125,18 @@ fn credential(headers: &HeaderMap, secure: bool) -> Option<Credential> {
 /// The sender's address. The proxy's word counts only where a proxy is configured and the connection is from this machine.
 fn address(headers: &HeaderMap, peer: Option<IpAddr>, behind_proxy: bool) -> String {
     let forwarded = || {
-        let last = headers.get("x-forwarded-for")?.to_str().ok()?.rsplit(',').next()?.trim().parse::<IpAddr>().ok()?;
+        // The last line and its last word are the proxy's own; what stands before them, anybody may have sent.
+        let last = headers
+            .get_all("x-forwarded-for")
+            .iter()
+            .next_back()?
+            .to_str()
+            .ok()?
+            .rsplit(',')
+            .next()?
+            .trim()
+            .parse::<IpAddr>()
+            .ok()?;
         (behind_proxy && peer?.is_loopback()).then_some(last)
     };
     forwarded().or(peer).map_or_else(|| "unknown".into(), |ip| ip.to_canonical().to_string())

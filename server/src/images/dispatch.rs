@@ -20,7 +20,7 @@ use super::{
     ImageDraft, ImageStatus,
     comfy::Comfy,
     drawing::{self, Assignment, Ending},
-    room::Inner,
+    room::{Inner, title},
     rules,
     store::{self, OpenRow, Outcome},
 };
@@ -35,8 +35,6 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(2);
 /// How long a service that could not be reached is left alone.
 const REST: i64 = 15 * SECOND;
-/// Queued images considered in one look.
-const WINDOW: i64 = 200;
 /// Pause before a result that could not be recorded (disk full, say) is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -118,7 +116,7 @@ impl Dispatcher {
     /// Takes up what was running when the hub last ended.
     async fn take_up(&mut self) -> Result<(), Error> {
         let services = self.inner.services.active().await?;
-        for row in store::open(self.inner.db.read(), ImageStatus::Running, WINDOW).await? {
+        for row in store::open(self.inner.db.read(), ImageStatus::Running, None).await? {
             let service = services.iter().find(|service| Some(service.id) == row.runner_id);
             match (row.prompt_id.clone(), service) {
                 (Some(prompt_id), Some(service)) if !self.busy.contains(&Some(service.id)) => {
@@ -143,9 +141,29 @@ impl Dispatcher {
         while let Ok(ended) = self.ended.try_recv() {
             self.note(ended);
         }
-        let queued = store::open(self.inner.db.read(), ImageStatus::Queued, WINDOW).await?;
+        // A cancel that came while an image was being claimed found nobody to tell.
+        for row in store::open(self.inner.db.read(), ImageStatus::Running, None).await? {
+            if row.cancel {
+                self.inner.live.cancel(row.id);
+            }
+        }
         let services = self.inner.services.active().await?;
         self.forget_changed(&services);
+        let mut last = None;
+        loop {
+            let queued = store::open(self.inner.db.read(), ImageStatus::Queued, last).await?;
+            last = queued.last().map(|row| row.id);
+            self.give_out(queued, &services).await?;
+            // Those that wait for a service which is not there must not hold up the others behind them.
+            let all_busy = self.busy.len() >= services.len().max(1);
+            if last.is_none() || all_busy {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Gives these images to renderers as far as there are free ones.
+    async fn give_out(&mut self, queued: Vec<OpenRow>, services: &[ActiveService]) -> Result<(), Error> {
         for row in queued {
             let draft: ImageDraft = match serde_json::from_str(&row.draft) {
                 Ok(draft) => draft,
@@ -158,10 +176,10 @@ impl Dispatcher {
                 self.give_to_sketch(row, &draft).await?;
                 continue;
             }
-            match self.choose(&row, &services).await {
+            match self.choose(&row, services).await {
                 Choice::Service(service) => self.give_to_service(row, service).await?,
                 Choice::Busy => {}
-                Choice::Waits(reason) => self.explain(row.id, &reason).await?,
+                Choice::Waits(reason) => self.explain(&row, &reason).await?,
                 Choice::Never(reason) => self.refuse(row.id, reason).await?,
             }
         }
@@ -169,7 +187,7 @@ impl Dispatcher {
     }
 
     /// The free service with the shortest queue that may draw this image.
-    async fn choose(&self, row: &OpenRow, services: &[ActiveService]) -> Choice {
+    async fn choose(&mut self, row: &OpenRow, services: &[ActiveService]) -> Choice {
         let wanted: Vec<_> =
             services.iter().filter(|service| row.service_id.is_none_or(|id| id == service.id)).collect();
         if wanted.is_empty() {
@@ -200,8 +218,8 @@ impl Dispatcher {
         let mut free: Vec<_> = up.into_iter().filter(|service| !self.busy.contains(&Some(service.id))).collect();
         if free.len() > 1 {
             // Others use these servers too; a bounded look at how many jobs wait there.
-            let queues = free.iter().map(|service| async {
-                let comfy = self.renderers.get(&service.id)?.comfy.clone();
+            let asked: Vec<_> = free.iter().map(|service| self.renderer(service)).collect();
+            let queues = asked.iter().map(|comfy| async {
                 tokio::time::timeout(Duration::from_secs(2), comfy.queue_remaining()).await.ok()?.ok()
             });
             let queues = futures_util::future::join_all(queues).await;
@@ -213,10 +231,10 @@ impl Dispatcher {
     }
 
     async fn give_to_sketch(&mut self, row: OpenRow, draft: &ImageDraft) -> Result<(), Error> {
-        if draft.workflow.is_some() || draft.source.is_some() {
-            let reason =
-                "waits for a ComfyUI service: the built-in sketch draws from a prompt only. Add one under Services";
-            return self.explain(row.id, reason).await;
+        if draft.workflow.is_some() || draft.source.is_some() || draft.model.is_some() || !draft.loras.is_empty() {
+            let reason = "waits for a ComfyUI service: the built-in sketch has no models and draws from a prompt only. \
+                          Add one under Services";
+            return self.explain(&row, reason).await;
         }
         if self.busy.contains(&None) || !self.claim(row.id, "sketch", None, None).await? {
             return Ok(());
@@ -339,7 +357,11 @@ impl Dispatcher {
     }
 
     /// Says why an image waits, once.
-    async fn explain(&self, id: ImageId, reason: &str) -> Result<(), Error> {
+    async fn explain(&self, row: &OpenRow, reason: &str) -> Result<(), Error> {
+        if row.reason.as_deref() == Some(reason) {
+            return Ok(());
+        }
+        let id = row.id;
         let mut tx = self.inner.db.write().await?;
         if store::set_reason(&mut tx, id, reason).await? {
             let (actor, event) = Inner::event("waits", id, reason);
@@ -388,7 +410,7 @@ async fn settle_for_sure(inner: &Arc<Inner>, id: ImageId, ending: &Ending, price
 async fn settle(inner: &Arc<Inner>, id: ImageId, ending: &Ending, price: Option<MicroUsd>) -> Result<bool, Error> {
     let now = inner.clock.now();
     let mut tx = inner.db.write().await?;
-    let attempts = store::attempts(&mut tx, id).await?;
+    let (attempts, prompt) = store::attempts(&mut tx, id).await?;
     let most = if matches!(ending, Ending::Interrupted(_)) { rules::INTERRUPTIONS } else { rules::ATTEMPTS };
     let tired = attempts >= i64::from(most);
     let (status, kind, reason) = match ending {
@@ -421,7 +443,11 @@ async fn settle(inner: &Arc<Inner>, id: ImageId, ending: &Ending, price: Option<
     for (n, picture) in (0..).zip(pictures) {
         store::insert_picture(&mut tx, id, n, picture).await?;
     }
-    let (actor, event) = Inner::event(kind, id, reason.unwrap_or_default());
+    let detail = match status {
+        ImageStatus::Done | ImageStatus::Cancelled => title(&prompt),
+        _ => reason.unwrap_or_default(),
+    };
+    let (actor, event) = Inner::event(kind, id, detail);
     inner.events.commit(tx, &actor, event).await?;
     metrics::counter!("central_mcp_images_ended", "status" => status.word()).increment(1);
     Ok(status == ImageStatus::Queued)

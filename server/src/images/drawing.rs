@@ -94,7 +94,13 @@ async fn try_comfy(
     cancel: &CancellationToken,
 ) -> Result<Ending, Ending> {
     let Assignment { id, draft, service, prompt_id, resume } = work;
-    let graph = if resume { Value::Null } else { prepare(inner, (id, &draft), &prompt_id, service, comfy).await? };
+    let graph = if resume {
+        // Kept when it was sent: the names of its nodes tell what the service is doing.
+        let kept = store::graph(inner.db.read(), id).await?;
+        kept.and_then(|graph| serde_json::from_str(&graph).ok()).unwrap_or(Value::Null)
+    } else {
+        prepare(inner, (id, &draft), &prompt_id, service, comfy).await?
+    };
     let watch = Stopwatch::start();
     let report = |report| match report {
         Report::Accepted { .. } => inner.live.update(id, |progress| progress.phase = "waiting".into()),

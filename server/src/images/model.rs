@@ -279,11 +279,11 @@ pub struct ImageStats {
     pub running: i64,
     /// Waiting.
     pub queued: i64,
-    /// Done since the beginning.
+    /// Done; what was deleted is counted no more, here and in all totals below.
     pub done: i64,
-    /// Failed since the beginning.
+    /// Failed.
     pub failed: i64,
-    /// Cancelled since the beginning.
+    /// Cancelled.
     pub cancelled: i64,
     /// Done within the last hour.
     pub done_hour: i64,

@@ -7,13 +7,13 @@ use std::{
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     ImageDraft, ImageFilter, ImageStats, ImageStatus, ImageView, Picture, Progress, WorkflowView,
     dispatch::Dispatcher,
-    files::{self, Decoded, Files},
+    files::{self, Files},
     graph,
     live::Live,
     rules,
@@ -70,6 +70,8 @@ pub(super) struct Inner {
     pub(super) live: Live,
     /// Wakes the dispatcher: something was queued, or a renderer is free.
     pub(super) nudge: Notify,
+    /// Held while a picture is decoded: one of 8192 × 8192 takes 268 MB.
+    decoding: Semaphore,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
 }
@@ -94,6 +96,7 @@ impl Images {
             files,
             live: Live::new(),
             nudge: Notify::new(),
+            decoding: Semaphore::new(1),
             tasks,
             stop,
         });
@@ -119,6 +122,10 @@ impl Images {
         who.must(Right::Draw)?;
         rules::check(&draft)?;
         self.check_workflow(&draft).await?;
+        if let Some(service) = draft.service {
+            // One that is not active may become so; one that is not there never will.
+            self.0.services.get(who, service).await?;
+        }
         if let Some(source) = &draft.source
             && !self.0.files.path(&source.sha256).exists()
         {
@@ -139,7 +146,7 @@ impl Images {
             &NewImage { id, draft: &draft, seed, asked_by: &asked_by, agent: who.agent(), parent, now },
         )
         .await?;
-        let title = title(&draft);
+        let title = title(&draft.prompt);
         self.0.events.commit(tx, &who.actor, NewEvent::new(Topic::Images, "queued", id, title)).await?;
         self.0.nudge.notify_one();
         self.view(id).await
@@ -183,7 +190,10 @@ impl Images {
                 view.status.word()
             )));
         }
-        self.0.events.commit(tx, &who.actor, NewEvent::new(Topic::Images, "queued", id, title(&view.draft))).await?;
+        self.0
+            .events
+            .commit(tx, &who.actor, NewEvent::new(Topic::Images, "queued", id, title(&view.draft.prompt)))
+            .await?;
         self.0.nudge.notify_one();
         self.view(id).await
     }
@@ -201,7 +211,7 @@ impl Images {
             // It ended between the look and the write.
             _ => return Err(conflict("this image has just ended".into())),
         };
-        self.0.events.commit(tx, &who.actor, NewEvent::new(Topic::Images, kind, id, title(&view.draft))).await?;
+        self.0.events.commit(tx, &who.actor, NewEvent::new(Topic::Images, kind, id, title(&view.draft.prompt))).await?;
         self.0.live.cancel(id);
         self.view(id).await
     }
@@ -213,7 +223,10 @@ impl Images {
         if !store::delete(&mut tx, id).await? {
             return Err(conflict(format!("this image is {}; cancel it first", view.status.word())));
         }
-        self.0.events.commit(tx, &who.actor, NewEvent::new(Topic::Images, "deleted", id, title(&view.draft))).await?;
+        self.0
+            .events
+            .commit(tx, &who.actor, NewEvent::new(Topic::Images, "deleted", id, title(&view.draft.prompt)))
+            .await?;
         let files = view.pictures.iter().flat_map(|picture| [&picture.sha256, &picture.thumbnail]);
         for sha256 in files.chain(view.draft.source.iter().map(|source| &source.sha256)) {
             if !store::file_used(self.0.db.read(), sha256).await? {
@@ -284,6 +297,7 @@ impl Images {
             );
         }
         let files = self.0.files.clone();
+        let _turn = self.0.decoding.acquire().await.map_err(anyhow::Error::from)?;
         blocking(move || {
             let picture = files::decode(bytes)?;
             let (width, height) = picture.size();
@@ -392,12 +406,14 @@ impl Images {
 }
 
 impl Inner {
-    /// Decodes and stores what a renderer gave. All or nothing: one broken picture refuses the lot.
+    /// Decodes and stores what a renderer gave. One broken picture refuses the lot.
     pub(super) async fn store_pictures(self: &Arc<Self>, bytes: Vec<Bytes>) -> Result<Vec<Picture>, Error> {
         let files = self.files.clone();
+        let _turn = self.decoding.acquire().await.map_err(anyhow::Error::from)?;
         blocking(move || {
-            let decoded = bytes.into_iter().map(files::decode).collect::<Result<Vec<Decoded>, Failure>>()?;
-            decoded.iter().map(|picture| files.store(picture)).collect()
+            // One after another: decoded, sixteen large ones would not fit into a small machine. What was stored before a
+            // broken one is swept later.
+            bytes.into_iter().map(|bytes| files.store(&files::decode(bytes)?)).collect()
         })
         .await?
     }
@@ -408,9 +424,9 @@ impl Inner {
     }
 }
 
-/// The first words of what was asked, for lists and the audit log.
-pub(super) fn title(draft: &ImageDraft) -> String {
-    draft.prompt.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(120).collect()
+/// The first words of a prompt, for lists and the audit log.
+pub(super) fn title(prompt: &str) -> String {
+    prompt.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(120).collect()
 }
 
 fn conflict(message: String) -> Error {

@@ -89,6 +89,16 @@ pub(super) fn check(draft: &ImageDraft) -> Result<(), Failure> {
             "inputs belong to a saved workflow; name the workflow too, or leave the inputs out",
         ));
     }
+    if let Some((name, _)) = draft.inputs.iter().find(|(_, value)| value.is_array() || value.is_object()) {
+        return Err(Failure::invalid(format!(
+            "the input \"{name}\" is a list or an object; use text, a number, or true or false"
+        )));
+    }
+    if draft.workflow.is_some() && (draft.source.is_some() || !draft.loras.is_empty()) {
+        return Err(Failure::invalid(
+            "a saved workflow brings its own LoRAs and source pictures; leave them out, or leave the workflow out",
+        ));
+    }
     let inputs: usize = draft.inputs.iter().map(|(name, value)| name.len() + value.to_string().len()).sum();
     if inputs > PROMPT_BYTES {
         return Err(Failure::invalid(format!("the workflow's inputs are {inputs} bytes; use at most {PROMPT_BYTES}")));
@@ -167,7 +177,7 @@ mod tests {
     #[test]
     fn every_bound_is_named_in_the_refusal() {
         type Change = fn(&mut ImageDraft);
-        let cases: [(&str, Change); 17] = [
+        let cases: [(&str, Change); 20] = [
             ("prompt is empty", |d| d.prompt = " \n".into()),
             ("prompt is 65536 bytes; use at most 20000", |d| d.prompt = "x".repeat(65_536)),
             ("negative prompt is 20001 bytes", |d| d.negative_prompt = "x".repeat(20_001)),
@@ -184,6 +194,18 @@ mod tests {
             ("9 LoRAs are too many", |d| d.loras = vec![Lora { name: "a".into(), strength: 1.0 }; 9]),
             ("SHA-256", |d| d.source = Some(Source { sha256: "../../etc/passwd".into(), denoise: 0.5 })),
             ("denoise is 0", |d| d.source = Some(Source { sha256: "a".repeat(64), denoise: 0.0 })),
+            ("\"grain\" is a list", |d| {
+                d.workflow = Some(crate::id::WorkflowId::new(crate::clock::Timestamp::from_millis(0)));
+                d.inputs.insert("grain".into(), json!([[1]]));
+            }),
+            ("brings its own LoRAs", |d| {
+                d.workflow = Some(crate::id::WorkflowId::new(crate::clock::Timestamp::from_millis(0)));
+                d.loras = vec![Lora { name: "a".into(), strength: 1.0 }];
+            }),
+            ("brings its own LoRAs", |d| {
+                d.workflow = Some(crate::id::WorkflowId::new(crate::clock::Timestamp::from_millis(0)));
+                d.source = Some(Source { sha256: "a".repeat(64), denoise: 0.5 });
+            }),
             ("task must be", |d| d.task = Some("two\nlines".into())),
         ];
         for (expected, change) in cases {

@@ -82,6 +82,8 @@ pub(super) struct OpenRow {
     pub(super) runner_id: Option<ServiceId>,
     pub(super) prompt_id: Option<String>,
     pub(super) cancel: bool,
+    /// Why it waits, if that was said.
+    pub(super) reason: Option<String>,
 }
 
 /// How an image ended, or why it waits again.
@@ -230,15 +232,15 @@ pub(super) async fn queued_count(tx: &mut WriteTx) -> Result<i64, Error> {
         .await?)
 }
 
-/// Rows of one status, oldest first.
-pub(super) async fn open(db: &SqlitePool, status: ImageStatus, limit: i64) -> Result<Vec<OpenRow>, Error> {
+/// At most 200 rows of one status, oldest first, from behind `after` on.
+pub(super) async fn open(db: &SqlitePool, status: ImageStatus, after: Option<ImageId>) -> Result<Vec<OpenRow>, Error> {
     Ok(sqlx::query_as!(
         OpenRow,
         r#"select id as "id!: ImageId", draft as "draft!", service_id as "service_id: ServiceId", runner_id as "runner_id: ServiceId",
-                  prompt_id, cancel as "cancel!: bool"
-           from images where status = ? and status in ('queued', 'running') order by id limit ?"#,
+                  prompt_id, cancel as "cancel!: bool", reason
+           from images where status = ?1 and status in ('queued', 'running') and (?2 is null or id > ?2) order by id limit 200"#,
         status,
-        limit
+        after
     )
     .fetch_all(db)
     .await?)
@@ -281,12 +283,10 @@ pub(super) async fn graph(db: &SqlitePool, id: ImageId) -> Result<Option<String>
     Ok(sqlx::query_scalar!("select graph from images where id = ?", id).fetch_optional(db).await?.flatten())
 }
 
-/// How often an image was given to a renderer; 0 if there is no such image.
-pub(super) async fn attempts(tx: &mut WriteTx, id: ImageId) -> Result<i64, Error> {
-    Ok(sqlx::query_scalar!("select attempts from images where id = ?", id)
-        .fetch_optional(&mut **tx)
-        .await?
-        .unwrap_or(0))
+/// How often an image was given to a renderer, and its prompt; 0 and nothing if there is no such image.
+pub(super) async fn attempts(tx: &mut WriteTx, id: ImageId) -> Result<(i64, String), Error> {
+    let row = sqlx::query!("select attempts, prompt from images where id = ?", id).fetch_optional(&mut **tx).await?;
+    Ok(row.map_or_else(Default::default, |row| (row.attempts, row.prompt)))
 }
 
 /// Ends a running image, or puts it back. Only a running row is touched, and that row only once: this is what keeps one

@@ -25,6 +25,9 @@ use crate::{
 /// How long a catalog is believed without asking again.
 const CATALOG_AGE: i64 = 60 * SECOND;
 
+/// What is wrong with a service whose credential was sealed with another key.
+const LOCKED: &str = "its stored credential does not open with this hub's key; enter it again";
+
 /// An active service, ready to be asked.
 #[derive(Clone, Debug)]
 pub struct ActiveService {
@@ -40,6 +43,8 @@ pub struct ActiveService {
     pub health: Health,
     /// How to reach it.
     pub endpoint: Endpoint,
+    /// Its stored credential does not open, so it is not asked: the hub's key is another one than when it was entered.
+    pub locked: bool,
 }
 
 /// The room's handle. Cheap to clone.
@@ -184,15 +189,18 @@ impl Services {
     pub async fn active(&self) -> Result<Vec<ActiveService>, Error> {
         let mut active = Vec::new();
         for row in store::active(self.db.read()).await? {
-            let auth = self.unseal(row.id, row.auth.as_deref())?;
+            // One that does not open must not hold up the others.
+            let auth = self.unseal(row.id, row.auth.as_deref());
+            let locked = auth.is_err();
             let url = Url::parse(&row.base_url).map_err(anyhow::Error::from)?;
             active.push(ActiveService {
                 id: row.id,
                 name: row.name,
                 price_per_hour: row.price_per_hour,
                 updated_at: row.updated_at,
-                health: row.health.unwrap_or(Health::Unknown),
-                endpoint: Endpoint::new(self.client.clone(), &url, auth),
+                health: if locked { Health::Down } else { row.health.unwrap_or(Health::Unknown) },
+                endpoint: Endpoint::new(self.client.clone(), &url, auth.unwrap_or(ServiceAuth::None)),
+                locked,
             });
         }
         Ok(active)
@@ -203,7 +211,11 @@ impl Services {
         let services = self.active().await?;
         let of = services.len();
         let checks = services.into_iter().map(|service| async move {
-            let check = comfyui::check(&service.endpoint, self.clock.now()).await;
+            let at = self.clock.now();
+            let check = match service.locked {
+                false => comfyui::check(&service.endpoint, at).await,
+                true => CheckView { at, health: Health::Down, response_ms: None, problem: Some(LOCKED.to_owned()) },
+            };
             let good = check.health != Health::Down;
             self.keep_check(service.id, &check, None).await.map(|()| good)
         });

@@ -5,7 +5,7 @@ use sqlx::SqlitePool;
 use super::{CheckView, Health, MicroUsd, ServiceDraft, ServiceKind, ServiceView, TestReport};
 use crate::{clock::Timestamp, db::WriteTx, error::Error, id::ServiceId};
 
-/// Checks shown with a service; at one a minute, the last hour.
+/// Checks shown with a service; at one in 30 s, the last half hour.
 const CHECKS: i64 = 60;
 
 struct Row {

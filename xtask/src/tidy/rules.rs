@@ -4,7 +4,7 @@ use super::source::{code, without_tests};
 
 /// No file longer than a person reads at once.
 const MOST_LINES: usize = 500;
-/// The rooms of the server, and whom each may know (ARCHITECTURE.md, "Who may know whom").
+/// The rooms of the server, and whom each may know (ARCHITECTURE.md, "The map").
 const ROOMS: &[&str] =
     &["auth", "agents", "projects", "tasks", "images", "terminals", "services", "pods", "spend", "alerts"];
 const MAY_KNOW: &[(&str, &str)] = &[("images", "services")];

@@ -157,3 +157,19 @@ fn drafts_are_refused_with_the_reason() {
         rules::token(draft).unwrap();
     }
 }
+
+#[tokio::test]
+async fn what_a_token_made_is_revoked_with_it() {
+    let (house, ada) = House::with_owner().await;
+    let first = house.token(&ada.caller, Role::Operator).await;
+    let thief = house.auth.by_token(&first.secret).await.unwrap().unwrap();
+    let second = house.token(&thief, Role::Operator).await;
+    let again = house.auth.by_token(&second.secret).await.unwrap().unwrap();
+    let third = house.token(&again, Role::Agent).await;
+    let other = house.token(&ada.caller, Role::Agent).await;
+    house.auth.revoke_token(&ada.caller, first.token.id).await.unwrap();
+    for secret in [&first.secret, &second.secret, &third.secret] {
+        assert_eq!(house.auth.by_token(secret).await.unwrap(), None);
+    }
+    assert!(house.auth.by_token(&other.secret).await.unwrap().is_some(), "another's stays");
+}

@@ -160,7 +160,19 @@ impl Calls {
                 tokio::time::timeout(self.pace.file, file).await.unwrap_or_else(|_| Err(self.slow(self.pace.file)))
             }
         });
-        futures_util::stream::iter(fetches.collect::<Vec<_>>()).buffered(4).try_collect().await
+        let fetched = futures_util::stream::iter(fetches.collect::<Vec<_>>()).buffered(2);
+        let all = fetched.try_fold((Vec::new(), 0), |(mut files, size), file: Bytes| async move {
+            let size: usize = size + file.len();
+            if size > FILE {
+                return Err(EndpointError::TooLarge(format!(
+                    "the job's pictures are over {} MiB together; draw fewer at once",
+                    FILE >> 20
+                )));
+            }
+            files.push(file);
+            Ok((files, size))
+        });
+        Ok(all.await?.0)
     }
 
     async fn get(&self, path: &str) -> Result<Value, EndpointError> {

@@ -111,8 +111,14 @@ async fn an_image_is_drawn_stored_and_attributed() {
     let stats = hub.images.stats(&agent).await.expect("stats");
     assert_eq!((stats.done, stats.done_hour, stats.done_week, stats.queued, stats.running), (1, 1, 1, 0, 0));
     assert_eq!((stats.by_agent[0].agent.as_str(), stats.by_agent[0].images), ("c", 1));
-    let kinds: Vec<_> =
-        hub.events.recent(None, 10).await.expect("events").into_iter().map(|event| event.kind).collect();
+    let kinds: Vec<_> = hub
+        .events
+        .recent(&Caller::of_loop("test"), 10)
+        .await
+        .expect("events")
+        .into_iter()
+        .map(|event| event.kind)
+        .collect();
     assert_eq!(kinds, ["done", "started", "queued"]);
     hub.close().await;
 }

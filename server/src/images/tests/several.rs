@@ -143,6 +143,44 @@ async fn restarts_of_the_hub_are_not_counted_against_the_service() {
 }
 
 #[tokio::test]
+async fn images_that_wait_for_an_absent_service_hold_up_nobody() {
+    let (dir, fake) = (tempfile::tempdir().expect("a folder"), Fake::serve(fake::MODEL).await);
+    let hub = hub(dir.path()).await;
+    let who = caller("ada", Role::Operator);
+    let absent = add(&hub, "absent", &fake).await;
+    hub.services.set_active(&who, absent, false).await.expect("deactivated");
+    for _ in 0..205 {
+        let draft = ImageDraft { service: Some(absent), ..small("waits") };
+        hub.images.draw(&who, draft).await.expect("accepted");
+    }
+    add(&hub, "present", &fake).await;
+    let image = hub.images.draw(&who, small("behind them all")).await.expect("accepted");
+    let view = wait(&hub, image.id, ended).await;
+    assert_eq!((view.status, view.renderer.as_deref()), (ImageStatus::Done, Some("present")), "{:?}", view.reason);
+    hub.close().await;
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_there_is_refused_at_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let hub = hub(dir.path()).await;
+    let service = Some(crate::id::ServiceId::new(hub.clock.now()));
+    let refused = hub.images.draw(&caller("ada", Role::Operator), ImageDraft { service, ..small("a fox") }).await;
+    assert!(refused.is_err_and(|error| error.to_string().contains("this service")));
+    hub.close().await;
+}
+
+#[tokio::test]
+async fn one_folder_has_one_hub() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let first = hub(dir.path()).await;
+    let second = crate::Hub::open(dir.path(), None, crate::clock::Clock::default()).await;
+    assert!(second.is_err_and(|error| error.to_string().contains("another hub has the data folder")));
+    first.close().await;
+    hub(dir.path()).await.close().await;
+}
+
+#[tokio::test]
 async fn junk_instead_of_a_picture_fails_that_image_alone() {
     let (dir, fake) = (tempfile::tempdir().expect("a folder"), Fake::serve(fake::MODEL).await);
     let hub = hub(dir.path()).await;

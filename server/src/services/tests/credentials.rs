@@ -107,3 +107,29 @@ async fn redirects_are_not_followed_and_carry_nothing_away() {
     assert_eq!(refused(house.services.catalog(&who, id).await).kind, FailureKind::Outside);
     assert!(target.seen().is_empty(), "{:?}", target.seen());
 }
+
+#[tokio::test]
+async fn a_credential_of_another_key_makes_that_service_down_and_no_other() {
+    let fake = Fake::serve(Mood::Well).await;
+    let (house, who) = (House::new().await, Caller::cli());
+    let locked = house.added(with_token("locked", &fake.url())).await.id;
+    let open = house.added(draft("open", &fake.url())).await.id;
+    for id in [locked, open] {
+        house.services.set_active(&who, id, true).await.unwrap();
+    }
+    let seen = fake.seen().len();
+
+    let db = Db::open(&house.folder.path().join("hub.db")).await.unwrap();
+    let events = Events::open(db.clone(), house.clock.clone()).await.unwrap();
+    let other = Secrets::from_hex(&"ab".repeat(32)).unwrap();
+    let services = Services::open(db, events, house.clock.clone(), other, Endpoint::client().unwrap());
+    house.clock.advance(SECOND);
+    assert_eq!(services.check_active().await.unwrap(), (1, 2));
+    let list = services.list(&who).await.unwrap();
+    let of = |id| list.iter().find(|view| view.id == id).unwrap();
+    assert_eq!((of(locked).health(), of(open).health()), (Health::Down, Health::Healthy));
+    let problem = of(locked).checks.last().unwrap().problem.clone().unwrap();
+    assert!(problem.contains("enter it again"), "{problem}");
+    let asked: Vec<_> = fake.seen().into_iter().skip(seen).collect();
+    assert!(asked.iter().all(|(_, headers)| headers.get(header::AUTHORIZATION).is_none()) && asked.len() == 1);
+}

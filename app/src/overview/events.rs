@@ -1,0 +1,91 @@
+//! What happened last: the audit log's newest lines, in words.
+
+use leptos::prelude::*;
+use server::events::{EventView, Topic};
+
+use crate::ui::{Ago, actor_face, capital};
+
+/// The card.
+#[component]
+pub(super) fn Now(
+    /// Newest first.
+    events: Vec<EventView>,
+) -> impl IntoView {
+    view! {
+        <section class="card now" aria-labelledby="now">
+            <header><h2 id="now">"Just now"</h2></header>
+            <ol class="events">{events.into_iter().map(line).collect_view()}</ol>
+        </section>
+    }
+}
+
+fn line(event: EventView) -> impl IntoView {
+    let address = match event.topic {
+        Topic::Images if !matches!(event.kind.as_str(), "deleted" | "saved") => {
+            Some(format!("/images/{}", event.subject))
+        }
+        Topic::Images => Some("/images".into()),
+        Topic::Services => Some("/services".into()),
+        Topic::Auth => None,
+    };
+    let class = if matches!(event.kind.as_str(), "failed" | "down" | "locked") { "what bad" } else { "what" };
+    // What a loop of the hub did nobody did: the sentence begins with what happened.
+    let name = match event.actor.split_once(':') {
+        Some(("loop", _)) => None,
+        Some((_, name)) => Some(name.to_owned()),
+        None => Some(event.actor.clone()),
+    };
+    // Who signed in, or set the hub up, is who did it.
+    let own = name.as_ref() == Some(&event.detail);
+    let what = match (event.topic, event.kind.as_str()) {
+        (Topic::Auth, "added") if own => "set up this hub",
+        (topic, kind) => words(topic, kind).unwrap_or(kind),
+    };
+    let what = if name.is_some() { what.to_owned() } else { capital(what) };
+    let object = match event.topic {
+        Topic::Images if event.detail.is_empty() => "a picture".to_owned(),
+        _ if own => String::new(),
+        _ => event.detail,
+    };
+    let text = view! { {name.map(|name| view! { <b>{name}</b> " " })} <span class=class>{what}</span> " " {object} };
+    view! {
+        <li>
+            {actor_face(&event.actor)}
+            {match address {
+                Some(address) => view! { <a href=address>{text}</a> }.into_any(),
+                None => view! { <span>{text}</span> }.into_any(),
+            }}
+            <Ago at=event.at />
+        </li>
+    }
+}
+
+/// The verb for people; what was done it to follows. `None` for a kind that has no words yet.
+fn words(topic: Topic, kind: &str) -> Option<&'static str> {
+    Some(match (topic, kind) {
+        (Topic::Images, "queued") => "asked for",
+        (Topic::Images, "done") => "finished",
+        (Topic::Images, "requeued") => "put back into the queue:",
+        (Topic::Images, "waits") => "waits:",
+        (Topic::Images, "cancelled") => "cancelled",
+        (Topic::Images, "failed") => "could not draw:",
+        (Topic::Images, "deleted") => "deleted",
+        (Topic::Images, "saved") => "saved the workflow",
+        (Topic::Services, "healthy") => "found healthy:",
+        (Topic::Services, "degraded") => "found degraded:",
+        (Topic::Services, "down") => "found down:",
+        (Topic::Services, "added") => "added the service",
+        (Topic::Services, "changed") => "changed the service",
+        (Topic::Services, "removed") => "removed the service",
+        (Topic::Services, "activated") => "activated the service",
+        (Topic::Services, "deactivated") => "deactivated the service",
+        (Topic::Auth, "signed-in") => "signed in",
+        (Topic::Auth, "signed-out") => "signed out",
+        (Topic::Auth, "locked") => "locked after failed sign-ins:",
+        (Topic::Auth, "revoked") => "revoked",
+        (Topic::Auth, "added") => "added",
+        (Topic::Auth, "removed") => "removed",
+        (Topic::Auth, "changed") => "changed",
+        _ => return None,
+    })
+}
