@@ -53,11 +53,18 @@ export const inGallery = (page, prompt) => page.locator('.gallery').getByRole('l
 /** The words of an image that is being drawn; `steps` are those of all its pictures together. */
 export const drawing = (page, steps) => page.getByText(new RegExp(`step\\s*\\d+\\s*of\\s*${steps}\\b`, 'i'));
 
-/** Whether a picture is there in pixels, not only as an element. */
+/** Waits until a picture is there in pixels, not only as an element. */
 export async function painted(image) {
     await image.waitFor();
-    await image.scrollIntoViewIfNeeded();
-    await until('the picture is loaded', () => image.evaluate(element => element.complete && element.naturalWidth > 0));
+    await until('the picture is loaded', async () => {
+        try {
+            await image.scrollIntoViewIfNeeded({ timeout: 1_000 });
+            return await image.evaluate(element => element.complete && element.naturalWidth > 0);
+        } catch {
+            // A page that is just being changed for another one takes its pictures along.
+            return false;
+        }
+    });
 }
 
 /** Asks for an image as a script with a token does. */
