@@ -43,38 +43,49 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
         Some(code) => print(&format!("\n  Set up your hub (this link works once):\n  {home}/setup?code={code}\n")),
         None => print(&format!("\n  Your hub: {home}\n")),
     }
-    // Not one of the hub's tasks, for it outlives them: it waits for a second signal while they end.
-    #[expect(clippy::disallowed_methods, reason = "the tracker would wait for it")]
-    let signals = tokio::spawn(stop_on_signal(hub.clone()));
-    let served = http::serve(listener, router, &hub).await;
-    hub.close().await;
-    signals.abort();
-    tracing::info!("ended");
-    served
-}
-
-/// SIGTERM and SIGINT end the hub in order; a second one ends it at once.
-async fn stop_on_signal(hub: Hub) {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (tokio::signal::unix::signal(SignalKind::terminate()), tokio::signal::unix::signal(SignalKind::interrupt()))
-    else {
-        tracing::warn!("signals cannot be watched; end the hub with kill -9");
-        return;
+    hub.tasks.spawn(stop_on_signal(hub.clone()));
+    let in_order = async {
+        let served = http::serve(listener, router, &hub).await;
+        hub.close().await;
+        served
     };
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        served = in_order => {
+            tracing::info!("ended");
+            served
+        }
+        () = second_signal(&hub) => anyhow::bail!("ended at once, as asked for a second time"),
+    }
+}
+
+/// SIGTERM and SIGINT end the hub in order.
+async fn stop_on_signal(hub: Hub) {
+    tokio::select! {
+        () = signal() => {}
         () = hub.stop.cancelled() => {}
     }
     tracing::info!("ending: no new requests, open ones finish");
     hub.stop.cancel();
+}
+
+/// Who asks again does not want to wait for the order.
+async fn second_signal(hub: &Hub) {
+    hub.stop.cancelled().await;
+    signal().await;
+}
+
+/// The next SIGTERM or SIGINT.
+async fn signal() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (tokio::signal::unix::signal(SignalKind::terminate()), tokio::signal::unix::signal(SignalKind::interrupt()))
+    else {
+        tracing::warn!("signals cannot be watched; end the hub with kill -9");
+        return std::future::pending().await;
+    };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::warn!("ended at once");
-    #[expect(clippy::disallowed_methods, reason = "asked for a second time: the ordered end is what is not wanted")]
-    std::process::exit(130);
 }
 
 fn start_log(config: &Config) -> anyhow::Result<()> {
