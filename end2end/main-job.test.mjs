@@ -101,8 +101,13 @@ scene('who opens a picture and comes back finds the gallery as it was', async ({
         assert.equal(await page.getByRole('searchbox').inputValue(), 'of many');
         await until('the same place', async () => Math.abs(await page.evaluate(() => window.scrollY) - before) < 3);
     }
-    // What was deleted meanwhile is not shown. Its page may ask for it once more before it is left.
+    // What was deleted meanwhile is not shown. The news of it comes before the answer, so its page asks for it once more.
     watch.expect(/^answer 404: POST \/api\/get_image$/, /status of 404/);
+    await page.route('**/api/delete_image', async route => {
+        const response = await route.fetch();
+        await page.getByText('There is no such image').waitFor();
+        await route.fulfill({ response });
+    });
     await inGallery(page, 'tile 2 of many').click();
     await page.getByRole('button', { name: 'Delete' }).click();
     await page.getByRole('button', { name: /^Delete picture/ }).click();

@@ -314,3 +314,19 @@ fn every_route_of_the_hub_is_in_one_of_the_lists() {
         assert!(OPEN.iter().chain(&CLOSED).any(|path| same(route, path)), "{route} is in no list");
     }
 }
+
+#[test]
+fn a_connection_that_never_ends_its_header_is_closed() {
+    use std::io::{Read as _, Write as _};
+    let folder = Folder::new();
+    let hub = Hub::start(folder.path());
+    let address = ("127.0.0.1", hub.port);
+    let mut slow = std::net::TcpStream::connect(address).expect("connects");
+    slow.set_read_timeout(Some(std::time::Duration::from_secs(30))).expect("a limit");
+    slow.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").expect("sends");
+    let mut answer = Vec::new();
+    // The end of the stream, or a reset; anything but the read's own time-out.
+    let ended = slow.read_to_end(&mut answer);
+    let waited = ended.err().map(|error| error.kind());
+    assert!(!matches!(waited, Some(std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)), "{waited:?}");
+}

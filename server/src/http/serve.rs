@@ -1,17 +1,23 @@
 //! Puts routes and layers together, listens, and ends in order.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{
-    Router,
-    extract::{DefaultBodyLimit, MatchedPath, Request},
+    Extension, Router,
+    extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request},
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use tokio::net::TcpListener;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tower::Layer as _;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::CompressionLayer,
@@ -35,6 +41,14 @@ const BODY: usize = 2 << 20;
 const UPLOAD: usize = 40 << 20;
 /// The longest a handler may take to begin its answer.
 const ANSWER: Duration = Duration::from_secs(90);
+
+/// The longest that a connection may take to send the header of a request.
+const HEADER: Duration = Duration::from_secs(10);
+/// Connections open at once; more wait in the system's own queue. Below the usual limit of 1024 file descriptors.
+const CONNECTIONS: usize = 800;
+
+/// How long an open request may take at the end of the hub.
+const LAST: Duration = Duration::from_secs(8);
 
 /// What the routes share.
 #[derive(Clone)]
@@ -99,23 +113,54 @@ pub fn router(hub: Hub, pages: Router, options: &ServeOptions) -> Router {
 }
 
 /// Serves until the hub stops, then lets open requests finish (streams end by the same token).
+///
+/// The accept loop is our own and not `axum::serve`, which gives a connection all the time in the world for its header.
 pub async fn serve(listener: TcpListener, router: Router, hub: &Hub) -> anyhow::Result<()> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEADER);
+    server.http2().timer(TokioTimer::new()).keep_alive_interval(Some(HEADER));
+    let (open, places) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS)));
+    loop {
+        let next = async {
+            let place = places.clone().acquire_owned().await?;
+            anyhow::Ok((listener.accept().await, place))
+        };
+        let (accepted, place) = tokio::select! {
+            () = hub.stop.cancelled() => break,
+            next = next => next?,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Most likely there are no file descriptors left; some come back when others leave.
+                tracing::warn!(%error, "a connection cannot be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
         // Small answers must not wait for acknowledgements.
         let _ = stream.set_nodelay(true);
-    });
-    let stop = hub.stop.clone();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
-    // A client that never reads its answer must not hold the end up.
-    let late = async {
-        stop.cancelled().await;
-        tokio::time::sleep(Duration::from_secs(8)).await;
-    };
-    tokio::select! {
-        result = serving.into_future() => result.context("the listener broke"),
-        () = late => Ok(()),
+        let service = TowerToHyperService::new(Extension(ConnectInfo(peer)).layer(router.clone()));
+        let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+        let connection = open.watch(connection);
+        let stop = hub.stop.clone();
+        hub.tasks.spawn(async move {
+            let _place = place;
+            // A client that never reads its answer must not hold the end up.
+            let late = async {
+                stop.cancelled().await;
+                tokio::time::sleep(LAST).await;
+            };
+            tokio::select! {
+                result = connection => if let Err(error) = result {
+                    tracing::debug!(error, "a connection broke");
+                },
+                () = late => {}
+            }
+        });
     }
+    open.shutdown().await;
+    Ok(())
 }
 
 /// Serves Prometheus metrics on an address of their own, so that they cannot leak through the public one.

@@ -147,11 +147,12 @@ impl Dispatcher {
                 self.inner.live.cancel(row.id);
             }
         }
-        let services = self.inner.services.active().await?;
-        self.forget_changed(&services);
         let mut last = None;
         loop {
             let queued = store::open(self.inner.db.read(), ImageStatus::Queued, last).await?;
+            // After the images: who activates a service and then asks for one does not get a sketch.
+            let services = self.inner.services.active().await?;
+            self.forget_changed(&services);
             last = queued.last().map(|row| row.id);
             self.give_out(queued, &services).await?;
             // Those that wait for a service which is not there must not hold up the others behind them.

@@ -114,6 +114,12 @@ impl Files {
         }
     }
 
+    /// When this file was last stored; `None` if it is not there.
+    pub(super) fn stored_at(&self, sha256: &str) -> Option<Timestamp> {
+        let stored = std::fs::metadata(self.path(sha256)).and_then(|about| about.modified()).ok()?;
+        Some(timestamp(stored))
+    }
+
     /// The hashes of all files, with the time each was last stored. Blocks.
     pub(super) fn all(&self) -> Result<Vec<(String, Timestamp)>, Error> {
         let mut found = Vec::new();
@@ -126,9 +132,7 @@ impl Files {
             for file in std::fs::read_dir(folder.path()).map_err(unreadable)? {
                 let file = file.map_err(unreadable)?;
                 let stored = file.metadata().and_then(|about| about.modified()).map_err(unreadable)?;
-                let stored = stored.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis());
-                let stored = Timestamp::from_millis(i64::try_from(stored).unwrap_or(i64::MAX));
-                found.push((file.file_name().to_string_lossy().into_owned(), stored));
+                found.push((file.file_name().to_string_lossy().into_owned(), timestamp(stored)));
             }
         }
         Ok(found)
@@ -165,6 +169,11 @@ impl Files {
         let millis = u64::try_from(self.clock.now().millis()).unwrap_or_default();
         file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_millis(millis))
     }
+}
+
+fn timestamp(time: std::time::SystemTime) -> Timestamp {
+    let since = time.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    Timestamp::from_millis(i64::try_from(since).unwrap_or(i64::MAX))
 }
 
 fn unreadable(error: std::io::Error) -> Error {

@@ -301,12 +301,12 @@ pub struct ImageStats {
     pub by_agent: Vec<AgentImages>,
 }
 
-/// One row of the view `recent_images_by_agent` (the last 7 days).
+/// One row of the view `recent_images_by_agent`: an agent that asked for something within the last 7 days.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentImages {
     /// The agent; empty for people and scripts.
     pub agent: String,
-    /// Images accepted.
+    /// Its images, of any age.
     pub images: i64,
     /// The newest.
     pub last_at: Timestamp,

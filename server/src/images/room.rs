@@ -229,7 +229,12 @@ impl Images {
             .await?;
         let files = view.pictures.iter().flat_map(|picture| [&picture.sha256, &picture.thumbnail]);
         for sha256 in files.chain(view.draft.source.iter().map(|source| &source.sha256)) {
-            if !store::file_used(self.0.db.read(), sha256).await? {
+            if store::file_used(self.0.db.read(), sha256).await? {
+                continue;
+            }
+            // A running image may have stored the same bytes and not recorded them yet. The sweep looks at those again.
+            let since = store::running_since(self.0.db.read()).await?;
+            if since.is_none_or(|since| self.0.files.stored_at(sha256).is_some_and(|at| at < since)) {
                 self.0.files.remove(sha256);
             }
         }

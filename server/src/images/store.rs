@@ -400,6 +400,13 @@ pub(super) async fn file_used(db: &SqlitePool, sha256: &str) -> Result<bool, Err
     Ok(uses)
 }
 
+/// When the oldest of the running images began.
+pub(super) async fn running_since(db: &SqlitePool) -> Result<Option<Timestamp>, Error> {
+    Ok(sqlx::query_scalar!(r#"select min(started_at) as "since: Timestamp" from images where status = 'running'"#)
+        .fetch_one(db)
+        .await?)
+}
+
 /// The hash of every file that an image names.
 pub(super) async fn used_files(db: &SqlitePool) -> Result<HashSet<String>, Error> {
     let used = sqlx::query_scalar!(

@@ -38,3 +38,25 @@ async fn only_old_files_that_no_image_names_are_deleted() {
     assert!(!here(&unused).await);
     hub.close().await;
 }
+
+#[tokio::test]
+async fn a_file_that_a_running_image_may_have_just_stored_is_left_to_the_sweep() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hub = hub(folder.path()).await;
+    let who = caller("ada", Role::Operator);
+    let deleted_with_its_source = async |shade| {
+        let sha256 = hub.images.upload(&who, png(shade)).await.expect("taken in").sha256;
+        let source = Some(Source { sha256: sha256.clone(), denoise: 0.5 });
+        let image = hub.images.draw(&who, ImageDraft { source, ..small("from a picture") }).await.expect("accepted");
+        hub.images.cancel(&who, image.id).await.expect("cancelled");
+        hub.images.delete(&who, image.id).await.expect("deleted");
+        hub.images.picture(&who, &sha256).await.is_err()
+    };
+    let drawn = hub.images.draw(&who, long("at work")).await.expect("accepted");
+    wait(&hub, drawn.id, running).await;
+    assert!(!deleted_with_its_source(1).await, "stored after the running image began");
+    hub.images.cancel(&who, drawn.id).await.expect("cancelled");
+    wait(&hub, drawn.id, ended).await;
+    assert!(deleted_with_its_source(2).await, "nothing is running");
+    hub.close().await;
+}
