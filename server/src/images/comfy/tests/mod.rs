@@ -7,6 +7,7 @@ mod nasty;
 mod real;
 mod recorded;
 mod recording;
+mod standing;
 
 use std::{
     sync::{Arc, Mutex},
