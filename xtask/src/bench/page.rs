@@ -45,7 +45,9 @@ pub(super) fn load(port: u16, path: &str, token: Option<&str>) -> Result<Load> {
         };
         println!("    {:>8} B  {path}", answer.weight);
         let is = |kind: &str| answer.media_type.split(';').next().is_some_and(|it| it.ends_with(kind));
-        if is("html") || is("css") || is("javascript") {
+        // What the loader of the other pages names is fetched when one of those is visited.
+        let loader = path.contains("__wasm_split");
+        if !loader && (is("html") || is("css") || is("javascript")) {
             let must = !is("javascript");
             waiting.extend(named(&path, &String::from_utf8_lossy(&answer.body)).into_iter().map(|path| (path, must)));
         }
