@@ -191,8 +191,8 @@ fn end2end(program: &Path) -> Result<()> {
     say("Browser tests");
     run(command("node")
         .arg("--test")
-        // One file after another: each starts a program and a browser, and CI has two cores.
-        .arg("--test-concurrency=1")
+        // Each file starts a program and a browser and mostly waits for them: two fit on two cores.
+        .arg("--test-concurrency=2")
         .args(files)
         .env("CENTRAL_MCP_BIN", program)
         .env("CHROMIUM", chromium))
