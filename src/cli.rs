@@ -26,6 +26,8 @@ pub(crate) enum Command {
     /// Connect outside services, as a conversation.
     #[command(subcommand)]
     Setup(SetupCommand),
+    /// Carry MCP between standard input and output and a hub, for clients that know nothing else.
+    Mcp(McpArgs),
 }
 
 #[derive(Subcommand)]
@@ -94,6 +96,16 @@ pub(crate) struct TokenCreate {
     /// Print token and details as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct McpArgs {
+    /// The hub's address.
+    #[arg(long, env = "CENTRAL_MCP_URL", default_value = "http://127.0.0.1:3000/mcp")]
+    pub(crate) url: String,
+    /// The agent's token; better given by the environment, so that it is in no process list.
+    #[arg(long, env = "CENTRAL_MCP_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
 }
 
 #[derive(Args)]

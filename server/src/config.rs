@@ -31,12 +31,15 @@ pub struct ServeArgs {
     /// Log format: `text` or `json`. [default: text on a terminal, else json]
     #[arg(long, env = "CENTRAL_MCP_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<String>,
-    /// What is logged, as a tracing filter. [default: info]
+    /// What is logged, as a tracing filter. [default: info,rmcp=error]
     #[arg(long, env = "CENTRAL_MCP_LOG", value_name = "FILTER")]
     pub log: Option<String>,
     /// Days that events (the audit log) are kept. [default: 90]
     #[arg(long, env = "CENTRAL_MCP_KEEP_EVENTS_DAYS", value_name = "DAYS")]
     pub keep_events_days: Option<u32>,
+    /// Messages a minute that one token may send to `/mcp`, a sixth of them at once. [default: 1200]
+    #[arg(long, env = "CENTRAL_MCP_CALLS_PER_MINUTE", value_name = "N")]
+    pub calls_per_minute: Option<u32>,
 }
 
 /// The same as read from `config.toml`; names as the flags, with `_` for `-`.
@@ -50,6 +53,7 @@ struct File {
     log_format: Option<String>,
     log: Option<String>,
     keep_events_days: Option<u32>,
+    calls_per_minute: Option<u32>,
 }
 
 impl File {
@@ -87,6 +91,8 @@ pub struct Config {
     pub log: String,
     /// Days that events are kept.
     pub keep_events_days: u32,
+    /// Messages a minute that one token may send to `/mcp`.
+    pub calls_per_minute: u32,
 }
 
 impl Config {
@@ -133,8 +139,10 @@ impl Config {
             public_url,
             secret_key: args.secret_key.or(file.secret_key),
             log_json,
-            log: args.log.or(file.log).unwrap_or_else(|| "info".into()),
+            // The MCP library reports every call at `info`, and clients' mistakes at `warn`.
+            log: args.log.or(file.log).unwrap_or_else(|| "info,rmcp=error".into()),
             keep_events_days: args.keep_events_days.or(file.keep_events_days).unwrap_or(90),
+            calls_per_minute: args.calls_per_minute.or(file.calls_per_minute).unwrap_or(1_200),
         })
     }
 }

@@ -32,4 +32,6 @@ mod hub;
 #[cfg(feature = "ssr")]
 pub mod loops;
 #[cfg(feature = "ssr")]
+pub mod mcp;
+#[cfg(feature = "ssr")]
 pub use hub::{DATABASE, Hub, open_secrets, private_folder};

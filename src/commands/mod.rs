@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod mcp;
 pub(crate) mod serve;
 pub(crate) mod setup;
 pub(crate) mod token;

@@ -9,6 +9,7 @@ use server::{
     config::{Config, ServeArgs},
     http::{self, ServeOptions},
     loops,
+    mcp::{Mcp, McpOptions},
 };
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tracing_subscriber::EnvFilter;
@@ -29,7 +30,9 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     }
     let _loops = loops::start(&hub, config.keep_events_days);
     let options = ServeOptions { public_url: config.public_url.clone(), public_file: app::site::public_file };
-    let router = http::router(hub.clone(), app::site::router(hub.clone()), &options);
+    let door = McpOptions { public_url: config.public_url.clone(), calls_per_minute: config.calls_per_minute };
+    let pages = app::site::router(hub.clone()).merge(Mcp::open(&hub, door).router());
+    let router = http::router(hub.clone(), pages, &options);
 
     let home = match &config.public_url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),

@@ -79,6 +79,8 @@ fn access(shared: &Shared, path: &str) -> Access {
     match path {
         "/" | "/login" | "/setup" | "/healthz" | "/readyz" => Access::Public,
         _ if (shared.public_file)(path) => Access::Public,
+        // Nothing is served there: a plain 404, so that no client takes this hub for one that wants OAuth.
+        _ if path.starts_with("/.well-known/") => Access::Public,
         _ => Access::Known,
     }
 }

@@ -1,0 +1,181 @@
+//! Sessions of the handshake revisions: each belongs to the token that began it, and there is a most of them.
+//!
+//! The SDK keeps the sessions themselves. [`Bound`] is its view for one token: another token's session is as absent as none
+//! at all. Where a token has too many, the one that was used least recently ends: its client begins a new one.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::Stream;
+use rmcp::{
+    model::{ClientJsonRpcMessage, ServerJsonRpcMessage},
+    transport::streamable_http_server::{
+        SessionId, SessionManager,
+        session::{ServerSseMessage, local::LocalSessionManager},
+    },
+};
+use tokio_util::task::TaskTracker;
+
+use crate::id::TokenId;
+
+/// Sessions that one token may have.
+pub(super) const OF_ONE: usize = 100;
+/// Sessions in all: each costs about 55 KiB.
+const IN_ALL: usize = 2_000;
+/// A session that is not used for so long ends. Some clients do not begin a new one when theirs is gone, so it is long.
+const IDLE: Duration = Duration::from_secs(8 * 3600);
+
+/// All sessions, with the token of each.
+pub(super) struct Held {
+    inner: LocalSessionManager,
+    book: Mutex<Book>,
+    tasks: TaskTracker,
+}
+
+#[derive(Default)]
+struct Book {
+    holders: HashMap<SessionId, Holder>,
+    /// Counts the uses; the larger number is the later use.
+    uses: u64,
+}
+
+struct Holder {
+    token: TokenId,
+    used: u64,
+}
+
+impl Held {
+    pub(super) fn new(tasks: TaskTracker) -> Self {
+        let mut inner = LocalSessionManager::default();
+        inner.session_config.keep_alive = Some(IDLE);
+        Self { inner, book: Mutex::default(), tasks }
+    }
+
+    /// Whether no session can be begun by anybody.
+    pub(super) fn full(&self) -> bool {
+        self.book().holders.len() >= IN_ALL
+    }
+
+    /// How many sessions a token has.
+    #[cfg(test)]
+    pub(super) fn of(&self, token: TokenId) -> usize {
+        self.book().holders.values().filter(|holder| holder.token == token).count()
+    }
+
+    fn book(&self) -> std::sync::MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    /// Writes a new session down; gives the one that must end for it.
+    fn begin(&mut self, id: SessionId, token: TokenId) -> Option<SessionId> {
+        self.uses += 1;
+        self.holders.insert(id, Holder { token, used: self.uses });
+        let mine = || self.holders.iter().filter(|(_, holder)| holder.token == token);
+        let over = mine().count() > OF_ONE;
+        let oldest = mine().min_by_key(|(_, holder)| holder.used).map(|(id, _)| id.clone()).filter(|_| over)?;
+        self.holders.remove(&oldest);
+        Some(oldest)
+    }
+
+    /// Whether the session is `token`'s; then it was used now.
+    fn used(&mut self, id: &SessionId, token: TokenId) -> bool {
+        self.uses += 1;
+        match self.holders.get_mut(id).filter(|holder| holder.token == token) {
+            Some(holder) => {
+                holder.used = self.uses;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// The sessions as one token sees them.
+pub(super) struct Bound {
+    held: Arc<Held>,
+    token: TokenId,
+}
+
+impl Bound {
+    pub(super) fn new(held: Arc<Held>, token: TokenId) -> Self {
+        Self { held, token }
+    }
+}
+
+impl SessionManager for Bound {
+    type Error = <LocalSessionManager as SessionManager>::Error;
+    type Transport = <LocalSessionManager as SessionManager>::Transport;
+
+    async fn create_session(&self) -> Result<(SessionId, Self::Transport), Self::Error> {
+        let (id, transport) = self.held.inner.create_session().await?;
+        let ending = self.held.book().begin(id.clone(), self.token);
+        if let Some(ending) = ending {
+            let held = self.held.clone();
+            // Beside this call: a session whose client does not read may be slow to hear that it ends.
+            self.held.tasks.spawn(async move {
+                if let Err(error) = held.inner.close_session(&ending).await {
+                    tracing::debug!(%error, "a session did not end cleanly");
+                }
+            });
+        }
+        Ok((id, transport))
+    }
+
+    async fn initialize_session(
+        &self,
+        id: &SessionId,
+        message: ClientJsonRpcMessage,
+    ) -> Result<ServerJsonRpcMessage, Self::Error> {
+        self.held.inner.initialize_session(id, message).await
+    }
+
+    async fn has_session(&self, id: &SessionId) -> Result<bool, Self::Error> {
+        if !self.held.book().used(id, self.token) {
+            return Ok(false);
+        }
+        self.held.inner.has_session(id).await
+    }
+
+    async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
+        {
+            let mut book = self.held.book();
+            if book.holders.get(id).is_some_and(|holder| holder.token != self.token) {
+                return Ok(());
+            }
+            book.holders.remove(id);
+        }
+        self.held.inner.close_session(id).await
+    }
+
+    async fn create_stream(
+        &self,
+        id: &SessionId,
+        message: ClientJsonRpcMessage,
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
+        self.held.inner.create_stream(id, message).await
+    }
+
+    async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), Self::Error> {
+        self.held.inner.accept_message(id, message).await
+    }
+
+    async fn create_standalone_stream(
+        &self,
+        id: &SessionId,
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
+        self.held.inner.create_standalone_stream(id).await
+    }
+
+    async fn resume(
+        &self,
+        id: &SessionId,
+        last_event_id: String,
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
+        self.held.inner.resume(id, last_event_id).await
+    }
+}

@@ -1,0 +1,107 @@
+//! What all connections share.
+
+use std::{io, sync::Arc};
+
+use axum::{Router, http::StatusCode, routing::any};
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio::sync::Semaphore;
+use url::Url;
+
+use super::{
+    changes::Changes,
+    http,
+    limit::Limit,
+    met::Met,
+    seat::Seat,
+    sessions::{Bound, Held},
+};
+use crate::Hub;
+
+/// What answers the SDK: the door, or for the conformance suite the door with the suite's fixtures before it.
+#[cfg(not(feature = "conformance"))]
+pub(super) type Front = super::door::Door;
+/// See above.
+#[cfg(feature = "conformance")]
+pub(super) type Front = super::fixtures::Front;
+
+/// Largest message taken in, by HTTP and by WebSocket. The layer on the pages has the same limit.
+pub(super) const MESSAGE: usize = 2 << 20;
+/// Pictures that are read or scaled for an answer at the same time: each needs tens of megabytes for a moment.
+const HEAVY: usize = 2;
+
+/// How the door is set up.
+#[derive(Clone, Debug)]
+pub struct McpOptions {
+    /// The address people type, if a proxy in front ends TLS. Its host may be an `Origin`, and links begin with it.
+    pub public_url: Option<Url>,
+    /// Messages a minute that one token may send; a sixth of them at once.
+    pub calls_per_minute: u32,
+}
+
+impl Default for McpOptions {
+    fn default() -> Self {
+        Self { public_url: None, calls_per_minute: 1_200 }
+    }
+}
+
+/// The door's handle. Cheap to clone.
+#[derive(Clone)]
+pub struct Mcp(pub(super) Arc<Shared>);
+
+/// What the connections share.
+pub(super) struct Shared {
+    pub(super) hub: Hub,
+    pub(super) options: McpOptions,
+    pub(super) held: Arc<Held>,
+    pub(super) limit: Limit,
+    pub(super) changes: Changes,
+    pub(super) met: Met,
+    pub(super) heavy: Semaphore,
+    #[cfg(feature = "conformance")]
+    pub(super) fixtures: super::fixtures::Fixtures,
+    config: StreamableHttpServerConfig,
+}
+
+impl Mcp {
+    /// Opens the door on `hub`, and begins to listen for changes.
+    pub fn open(hub: &Hub, options: McpOptions) -> Self {
+        let config = StreamableHttpServerConfig::default()
+            // Our own layers have answered for Host and Origin before a request comes here.
+            .disable_allowed_hosts()
+            .disable_allowed_origins()
+            // Handshake revisions get sessions and event streams, 2026-07-28 gets JSON and streams only what has progress.
+            .with_legacy_session_mode(true)
+            .with_json_response(true)
+            .with_max_request_body_bytes(MESSAGE)
+            .with_cancellation_token(hub.stop.child_token());
+        Self(Arc::new(Shared {
+            hub: hub.clone(),
+            limit: Limit::new(options.calls_per_minute),
+            options,
+            held: Arc::new(Held::new(hub.tasks.clone())),
+            changes: Changes::start(hub),
+            met: Met::default(),
+            heavy: Semaphore::new(HEAVY),
+            #[cfg(feature = "conformance")]
+            fixtures: super::fixtures::Fixtures::default(),
+            config,
+        }))
+    }
+
+    /// The routes: `/mcp`, and plain 404s where a client looks for a sign-in that this hub does not offer.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/mcp", any(http::endpoint))
+            .route("/.well-known/{*path}", any(|| async { StatusCode::NOT_FOUND }))
+            .with_state(self.0.clone())
+    }
+}
+
+impl Shared {
+    /// The SDK's service as `seat` may use it: with the sessions of its own token.
+    pub(super) fn service(self: &Arc<Self>, seat: &Seat) -> StreamableHttpService<Front, Bound> {
+        let mcp = self.clone();
+        let open = move || Ok::<_, io::Error>(Front::new(mcp.clone()));
+        StreamableHttpService::new(open, Arc::new(Bound::new(self.held.clone(), seat.token)), self.config.clone())
+    }
+}
