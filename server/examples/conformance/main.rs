@@ -32,12 +32,12 @@ async fn main() -> anyhow::Result<()> {
 
     let mcp = Mcp::open(&hub, McpOptions { calls_per_minute: u32::MAX, ..McpOptions::default() });
     let options = ServeOptions { public_url: None, public_file: |_| false };
-    let router = http::router(hub.clone(), mcp.router_behind(front::Front::before), &options).layer(axum::middleware::from_fn(
-        move |mut request: Request, next: Next| {
+    let router = http::router(hub.clone(), mcp.router_behind(front::Front::before), &options).layer(
+        axum::middleware::from_fn(move |mut request: Request, next: Next| {
             request.headers_mut().entry(header::AUTHORIZATION).or_insert_with(|| bearer.clone());
             next.run(request)
-        },
-    ));
+        }),
+    );
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     println!("http://{}/mcp {token}", listener.local_addr()?);
     http::serve(listener, router, &hub).await

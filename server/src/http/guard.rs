@@ -1,6 +1,6 @@
 //! May a stranger come here? Also: is this our own name (DNS rebinding), and is this our own page asking (CSRF)?
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{Request, State},
@@ -22,7 +22,7 @@ pub enum Access {
 }
 
 /// The layer that refuses foreign names: a page elsewhere can point its own name at our address and then read us.
-pub(super) async fn host(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+pub(super) async fn host(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let host = host_of(&request).unwrap_or_default();
     if shared.hosts.allow(&host) {
         return next.run(request).await;
@@ -35,7 +35,7 @@ pub(super) async fn host(State(shared): State<Shared>, request: Request, next: N
 }
 
 /// The layer that lets strangers in only where [`Access::Public`] says so, and writes only from our own pages.
-pub(super) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let Some(visit) = request.extensions().get::<Visit>().cloned() else {
         return Failure::new(FailureKind::Internal, "the request was not identified").into_response();
     };

@@ -195,7 +195,8 @@ struct Stdio {
 impl Stdio {
     fn begin(bridge: Bridge) -> (Self, tokio::task::JoinHandle<anyhow::Result<()>>) {
         let ((input, theirs), (ours, output)) = (tokio::io::duplex(1 << 20), tokio::io::duplex(1 << 20));
-        let carrying = tokio_util::task::TaskTracker::new().spawn(async move { carry(&bridge, BufReader::new(theirs), ours).await });
+        let carrying = tokio_util::task::TaskTracker::new()
+            .spawn(async move { carry(&bridge, BufReader::new(theirs), ours).await });
         (Self { input, output: BufReader::new(output).lines() }, carrying)
     }
 
