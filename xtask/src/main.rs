@@ -14,6 +14,7 @@ mod cmd;
 mod comfyui;
 mod css;
 mod dist;
+mod fuzz;
 mod mcp;
 mod paths;
 mod queries;
@@ -77,6 +78,15 @@ enum Verb {
         #[arg(long)]
         skip_comfyui: bool,
     },
+    /// Try any bytes at an entry that takes them from outside (x86-64 Linux).
+    Fuzz {
+        /// A program of server/fuzz.
+        #[arg(default_value = "mcp")]
+        target: String,
+        /// How many inputs.
+        #[arg(long, default_value_t = 1_000_000)]
+        runs: u64,
+    },
     /// Measure every budget on the program that ships, and print it beside the budget.
     Bench {
         /// Also write it into BENCHMARKS.md.
@@ -105,6 +115,7 @@ fn main() -> ExitCode {
         Verb::Queries { check: true } => queries::check(),
         Verb::Comfyui { dir, port, install_only } => comfyui::comfyui(dir, port, install_only),
         Verb::Test { skip_e2e, skip_comfyui } => test::test(skip_e2e, skip_comfyui),
+        Verb::Fuzz { target, runs } => fuzz::fuzz(&target, runs),
         Verb::Bench { write, program, skip_comfyui } => bench::bench(write, program, skip_comfyui),
         Verb::Dist => dist::dist().map(|_| ()),
         Verb::Tidy => tidy::tidy(),
