@@ -58,7 +58,7 @@ async fn serve_hub() -> anyhow::Result<()> {
         TokenDraft { name: "bench".into(), role: Role::Agent, agent: Some("bench".into()), expires_in_days: None };
     let token = hub.auth.create_token(&Caller::cli(), draft).await.map_err(|error| anyhow::anyhow!("{error}"))?.secret;
     let mcp = Mcp::open(&hub, McpOptions { calls_per_minute: u32::MAX, ..McpOptions::default() });
-    let options = ServeOptions { public_url: None, public_file: |_| false };
+    let options = ServeOptions { public_url: None, public_file: |_| false, oauth: None };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("{} {token}", listener.local_addr()?.port());
     http::serve(listener, http::router(hub.clone(), mcp.router(), &options), &hub).await

@@ -88,11 +88,13 @@ impl Mcp {
         }))
     }
 
-    /// The routes: `/mcp`, and plain 404s where a client looks for a sign-in that this hub does not offer.
+    /// The routes: `/mcp`, and plain 404s where a client looks for a sign-in that this hub does not offer. What OAuth offers
+    /// while it is on has routes of its own, which go before these.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/mcp", any(http::endpoint))
             .route("/.well-known/{*path}", any(|| async { StatusCode::NOT_FOUND }))
+            .route("/oauth/{*path}", any(|| async { StatusCode::NOT_FOUND }))
             .with_state(self.0.clone())
     }
 }

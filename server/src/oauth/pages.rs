@@ -1,0 +1,91 @@
+//! What people see. The pages themselves are made by who serves them; here is what stands on them.
+
+use axum::{
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+};
+
+use crate::caller::Role;
+
+/// Makes a page. Gets the headers of the request, for the theme that the person chose.
+pub type Render = fn(&HeaderMap, Page) -> Response;
+
+/// A page of the way in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// The question.
+    Consent(ConsentPage),
+    /// The way back to the client.
+    Leave(LeavePage),
+    /// Why there is no question. Shown where it is not sure that the address to go back to is the client's.
+    Refused(RefusalPage),
+}
+
+/// Shall this client be let in?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsentPage {
+    /// What the form sends back, so that it is known what was asked.
+    pub ticket: String,
+    /// What the client calls itself. Untrusted.
+    pub client: String,
+    /// The host that vouches for it.
+    pub client_host: String,
+    /// Where the code goes: a host, or what else the address begins with.
+    pub redirect_host: String,
+    /// Whether that is the reader's own computer, where any program may be listening.
+    pub own_computer: bool,
+    /// The agent it will speak for, as proposed or as typed.
+    pub agent: String,
+    /// What it asks to do, or what was chosen: viewer or agent.
+    pub role: Role,
+    /// Who is signed in.
+    pub person: String,
+    /// What was wrong with the last answer.
+    pub failure: Option<String>,
+}
+
+/// Goes back to the client by itself; a link for browsers that do not.
+///
+/// A page and not a redirect: browsers hold every hop after a form to the form's own policy (`form-action`), and clients
+/// redirect further to hosts that nobody can know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeavePage {
+    /// The address, with the answer in it.
+    pub to: String,
+    /// Its host, or what else it begins with.
+    pub host: String,
+    /// Whether the client was let in.
+    pub allowed: bool,
+}
+
+/// No question is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusalPage {
+    /// The status to answer with.
+    pub status: StatusCode,
+    /// Why, and what to do.
+    pub message: String,
+}
+
+/// Clients open the way in as a window, and some of them talk to it when it has come back to them: the policy of all other
+/// pages (`same-origin`) would cut it off from its opener. What protects the question is that it cannot be framed.
+pub(crate) const OPENER: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("unsafe-none"));
+
+/// `page` as it goes out.
+pub(super) fn show(render: Render, headers: &HeaderMap, page: Page) -> Response {
+    let to = match &page {
+        Page::Leave(page) => HeaderValue::from_str(&format!("0; url={}", page.to)).ok(),
+        Page::Consent(_) | Page::Refused(_) => None,
+    };
+    let mut response = render(headers, page);
+    let answer = response.headers_mut();
+    answer.insert(OPENER.0, OPENER.1);
+    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // What the code is must not be told to the page behind the next link.
+    answer.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if let Some(to) = to {
+        answer.insert(header::REFRESH, to);
+    }
+    response
+}
