@@ -62,7 +62,8 @@ async fn question(oauth: &Shared, visit: &Visit, query: &str) -> Result<Page, Fa
     let (who, person) = person(visit)?;
     let params = Params::read(query.as_bytes())
         .map_err(|name| Failure::invalid(format!("the parameter \"{name}\" came twice; tell the client's makers")))?;
-    let missing = |name: &str| Failure::invalid(format!("the parameter \"{name}\" is missing; start again from the client"));
+    let missing =
+        |name: &str| Failure::invalid(format!("the parameter \"{name}\" is missing; start again from the client"));
     let client_id = params.get("client_id").ok_or_else(|| missing("client_id"))?;
     let redirect_uri = params.get("redirect_uri").ok_or_else(|| missing("redirect_uri"))?;
     let client = oauth.clients.client(client_id).await?;

@@ -74,7 +74,8 @@ impl Clients {
                 Ok(client)
             }
             (Err(why), None) => {
-                let message = format!("the client's document {url} cannot be had: {why}. Try again, or tell its makers");
+                let message =
+                    format!("the client's document {url} cannot be had: {why}. Try again, or tell its makers");
                 Err(Failure::new(FailureKind::Outside, message).into())
             }
         }

@@ -35,11 +35,7 @@ struct Document {
 /// Clients whose document is behind a wall for programs: claude.ai answers data centres with a challenge for browsers (403,
 /// "cf-mitigated: challenge", seen 2026-09). These are its own words from 2026-09-29, used only while it does not give them.
 const KNOWN: [(&str, &str, &[&str]); 2] = [
-    (
-        "https://claude.ai/oauth/mcp-oauth-client-metadata",
-        "Claude",
-        &["https://claude.ai/api/mcp/auth_callback"],
-    ),
+    ("https://claude.ai/oauth/mcp-oauth-client-metadata", "Claude", &["https://claude.ai/api/mcp/auth_callback"]),
     (
         "https://claude.ai/oauth/claude-code-client-metadata",
         "Claude Code",
@@ -59,7 +55,9 @@ pub(super) fn known(id: &Url) -> Option<Client> {
 pub(super) fn client_id(text: &str, loopback: bool) -> Result<Url, Failure> {
     let wrong = |why: &str| {
         let shown: String = text.chars().filter(|c| !c.is_control()).take(100).collect();
-        Failure::invalid(format!("client_id \"{shown}\" {why}. Clients are known here by the https address of their metadata document"))
+        Failure::invalid(format!(
+            "client_id \"{shown}\" {why}. Clients are known here by the https address of their metadata document"
+        ))
     };
     let url = Url::parse(text).map_err(|_| wrong("is not a URL"))?;
     if text.len() > 500 {
@@ -102,7 +100,8 @@ pub(super) fn document(id: &Url, bytes: &[u8]) -> Result<Client, Failure> {
     if method != "none" && !more.iter().any(|method| method == "none") {
         return Err(wrong("asks for a way to prove itself that this hub does not know; it knows \"none\""));
     }
-    let lacks = |list: &Option<Vec<String>>, word: &str| list.as_ref().is_some_and(|list| !list.iter().any(|it| it == word));
+    let lacks =
+        |list: &Option<Vec<String>>, word: &str| list.as_ref().is_some_and(|list| !list.iter().any(|it| it == word));
     if lacks(&document.grant_types, "authorization_code") || lacks(&document.response_types, "code") {
         return Err(wrong("does not ask for authorization codes"));
     }
@@ -121,7 +120,8 @@ pub(super) fn document(id: &Url, bytes: &[u8]) -> Result<Client, Failure> {
 
 /// A stranger's words, fit to be shown: no control characters, and none that turn the direction of what follows.
 fn shown(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let turns =
+        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let text: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
     let text: String = text.chars().filter(|c| !c.is_control() && !turns(*c)).take(60).collect();
     text.trim().to_owned()
@@ -169,7 +169,18 @@ pub(super) fn own_computer(url: &Url) -> bool {
 /// Not over the open network in clear, and to nothing that a browser runs or opens itself. Other schemes are programs.
 fn may_be_left_to(url: &Url) -> bool {
     let inside = [
-        "http", "javascript", "data", "vbscript", "file", "blob", "filesystem", "about", "view-source", "ws", "wss", "ftp",
+        "http",
+        "javascript",
+        "data",
+        "vbscript",
+        "file",
+        "blob",
+        "filesystem",
+        "about",
+        "view-source",
+        "ws",
+        "wss",
+        "ftp",
         "mailto",
     ];
     url.fragment().is_none()
@@ -198,7 +209,8 @@ mod tests {
 
     #[test]
     fn a_client_is_an_https_address_with_a_path() {
-        for good in [ID, "https://client.example/c", "https://client.example/c?v=1", "https://xn--bcher-kva.example/c"] {
+        for good in [ID, "https://client.example/c", "https://client.example/c?v=1", "https://xn--bcher-kva.example/c"]
+        {
             assert_eq!(client_id(good, false).expect(good).as_str(), good);
         }
         for bad in [

@@ -47,7 +47,9 @@ impl From<Wrong> for Refusal {
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         match error {
-            Error::Refused(failure) if failure.kind.status() < 500 => Self::Wrong(Wrong::new("invalid_grant", failure.message)),
+            Error::Refused(failure) if failure.kind.status() < 500 => {
+                Self::Wrong(Wrong::new("invalid_grant", failure.message))
+            }
             error => Self::Inside(error.into()),
         }
     }

@@ -43,8 +43,7 @@ pub(in super::super) async fn add_grant(
     family_hash: [u8; 32],
     secrets: &GrantSecrets,
 ) -> Result<SqliteQueryResult> {
-    let (family, refresh, salt) =
-        (family_hash.as_slice(), secrets.refresh_hash.as_slice(), secrets.salt.as_slice());
+    let (family, refresh, salt) = (family_hash.as_slice(), secrets.refresh_hash.as_slice(), secrets.salt.as_slice());
     sqlx::query!(
         "insert into oauth_grants
              (token_id, user_id, client_id, family_hash, refresh_hash, salt, refreshed_at, expires_at)
