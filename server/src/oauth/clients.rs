@@ -67,18 +67,7 @@ impl Clients {
         let url = documents::client_id(id, self.reach.loopback)?;
         let fetched = tokio::time::timeout(self.reach.wait, self.fetch(&url)).await;
         let fetched = fetched.unwrap_or_else(|_| Err("it took too long".into()));
-        match (fetched, documents::known(&url)) {
-            (Ok(bytes), _) => Ok(documents::document(&url, &bytes)?),
-            (Err(why), Some(client)) => {
-                tracing::info!(client.id = id, why, "a client's document cannot be had; what is known of it is used");
-                Ok(client)
-            }
-            (Err(why), None) => {
-                let message =
-                    format!("the client's document {url} cannot be had: {why}. Try again, or tell its makers");
-                Err(Failure::new(FailureKind::Outside, message).into())
-            }
-        }
+        read(&url, fetched)
     }
 
     /// The document's bytes, or in words why they cannot be had.
@@ -103,6 +92,21 @@ impl Clients {
             body.extend_from_slice(&piece);
         }
         Ok(body)
+    }
+}
+
+/// The client `id` from what was fetched: its document, or in words why that cannot be had.
+fn read(id: &Url, fetched: Result<BytesMut, String>) -> Result<Client, Error> {
+    match (fetched, documents::known(id)) {
+        (Ok(bytes), _) => Ok(documents::document(id, &bytes)?),
+        (Err(why), Some(client)) => {
+            tracing::info!(client.id = %id, why, "a client's document cannot be had; what is known of it is used");
+            Ok(client)
+        }
+        (Err(why), None) => {
+            let message = format!("the client's document {id} cannot be had: {why}. Try again, or tell its makers");
+            Err(Failure::new(FailureKind::Outside, message).into())
+        }
     }
 }
 
@@ -136,5 +140,25 @@ impl Resolve for Outside {
             }
             Ok(Box::new(open.into_iter()) as Addrs)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_by_heart_helps_only_while_the_document_cannot_be_had() {
+        let claude = Url::parse("https://claude.ai/oauth/mcp-oauth-client-metadata").expect("a URL");
+        let other = Url::parse("https://claude.ai/oauth/other").expect("a URL");
+        let wall = || Err("its host answered with status 403".to_owned());
+        let client = read(&claude, wall()).expect("known by heart");
+        assert!(client.name == "Claude" && client.redirect("https://claude.ai/api/mcp/auth_callback").is_ok());
+        assert!(read(&other, wall()).is_err_and(|error| error.to_string().contains("status 403")));
+        // What it says itself goes before.
+        let own = format!(r#"{{"client_id":"{claude}","redirect_uris":["https://claude.com/new"]}}"#);
+        let client = read(&claude, Ok(own.as_bytes().into())).expect("its own document");
+        assert!(client.redirect("https://claude.ai/api/mcp/auth_callback").is_err());
+        assert!(read(&claude, Ok("{}".as_bytes().into())).is_err());
     }
 }
