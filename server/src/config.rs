@@ -31,7 +31,7 @@ pub struct ServeArgs {
     /// Log format: `text` or `json`. [default: text on a terminal, else json]
     #[arg(long, env = "CENTRAL_MCP_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<String>,
-    /// What is logged, as a tracing filter. [default: info,rmcp=error]
+    /// What is logged, as a tracing filter. [default: info,rmcp=off]
     #[arg(long, env = "CENTRAL_MCP_LOG", value_name = "FILTER")]
     pub log: Option<String>,
     /// Days that events (the audit log) are kept. [default: 90]
@@ -147,8 +147,9 @@ impl Config {
             public_url,
             secret_key: args.secret_key.or(file.secret_key),
             log_json,
-            // The MCP library reports every call at `info`, and clients' mistakes at `warn`.
-            log: args.log.or(file.log).unwrap_or_else(|| "info,rmcp=error".into()),
+            // The MCP library reports every call at `info`, whole requests at `debug`, clients' mistakes at `warn` and
+            // clients that left at `error`. What concerns the hub is counted and said by our own code.
+            log: args.log.or(file.log).unwrap_or_else(|| "info,rmcp=off".into()),
             keep_events_days: args.keep_events_days.or(file.keep_events_days).unwrap_or(90),
             calls_per_minute: args.calls_per_minute.or(file.calls_per_minute).unwrap_or(1_200),
             oauth: args.oauth.or(file.oauth).unwrap_or(false),

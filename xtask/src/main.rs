@@ -14,6 +14,7 @@ mod cmd;
 mod comfyui;
 mod css;
 mod dist;
+mod mcp;
 mod paths;
 mod queries;
 mod run;

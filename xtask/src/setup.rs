@@ -101,10 +101,15 @@ fn install(packages: &[&str]) -> Result<()> {
 }
 
 fn node_version() -> Result<()> {
-    let version = read(command("node").arg("--version"))?;
-    let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
-    match major {
-        Some(18..) => Ok(()),
-        _ => bail!("the browser tests need Node.js 18 or newer, this is {}; install a newer one", version.trim()),
+    match node_major()? {
+        18.. => Ok(()),
+        major => bail!("the browser tests need Node.js 18 or newer, this is {major}; install a newer one"),
     }
+}
+
+/// The first number of the system's Node.js.
+pub(crate) fn node_major() -> Result<u32> {
+    let version = read(command("node").arg("--version"))?;
+    let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok());
+    major.with_context(|| format!("node --version says {}, which is no version", version.trim()))
 }

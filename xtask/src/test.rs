@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::cmd::{cargo, command, read, run, say, which};
-use crate::{comfyui, dist, paths, queries, setup, site, tidy};
+use crate::{comfyui, dist, mcp, paths, queries, setup, site, tidy};
 
 /// Crates that mean the server's half leaked into the browser's.
 const SERVER_ONLY: &[&str] = &["tokio", "sqlx", "axum", "reqwest", "hyper"];
@@ -81,6 +81,7 @@ fn all(steps: &mut Steps, skip_e2e: bool, skip_comfyui: bool) -> Result<()> {
     steps.step("size", || sizes(&program))?;
     if !skip_e2e {
         steps.step("end2end", || end2end(&program))?;
+        steps.step("mcp", || mcp::test(&program))?;
     }
     Ok(())
 }

@@ -177,6 +177,11 @@ impl Auth {
         Err(wrong())
     }
 
+    /// Whether a token still works, whatever its secret is by now.
+    pub async fn token_lives(&self, id: TokenId) -> Result<bool, Error> {
+        Ok(store::token_lives(self.db.read(), id, self.clock.now()).await?)
+    }
+
     /// Ends a grant because its code came twice: one of the two who had it is a thief. Nothing happens if it has ended.
     pub async fn end_grant(&self, token: TokenId) -> Result<(), Error> {
         let mut tx = self.db.write().await?;

@@ -12,7 +12,7 @@ use super::{SessionView, TokenView, UserView, rules::Failures};
 
 mod grants;
 pub(super) use grants::{
-    GrantRow, GrantSecrets, add_grant, grant_by_access, grant_by_family, set_grant, set_token_secret,
+    GrantRow, GrantSecrets, add_grant, grant_by_access, grant_by_family, set_grant, set_token_secret, token_lives,
 };
 
 type Result<T> = std::result::Result<T, sqlx::Error>;

@@ -58,7 +58,7 @@ static ABOUT: LazyLock<ServerConfig> = LazyLock::new(|| {
 });
 
 /// One client's side of the door: of one session, one socket, or one call that needs no session.
-pub(super) struct Door {
+pub struct Door {
     mcp: Arc<Shared>,
     /// What a session of the handshake revisions has subscribed to.
     subscribed: Subscribed,

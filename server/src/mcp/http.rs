@@ -1,7 +1,5 @@
 //! `/mcp`: what is checked before the SDK sees a request, and what is made better in its answers.
 
-use std::sync::Arc;
-
 use axum::{
     Extension, Json,
     body::{Body, Bytes, to_bytes},
@@ -10,14 +8,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::StreamExt as _;
-use rmcp::model::ErrorCode;
+use rmcp::{ServerHandler, model::ErrorCode};
 use serde_json::{Value, json};
 use url::{Host, Url};
 
 use super::{
     seat::{Seat, Wire},
     socket,
-    state::{MESSAGE, Shared},
+    state::{Entry, MESSAGE},
 };
 use crate::{
     error::{Failure, FailureKind},
@@ -28,12 +26,12 @@ use crate::{
 const SESSION: &str = "mcp-session-id";
 
 /// Every method of `/mcp`.
-pub(super) async fn endpoint(
-    State(mcp): State<Arc<Shared>>,
+pub(super) async fn endpoint<F: ServerHandler>(
+    State(entry): State<Entry<F>>,
     Extension(visit): Extension<Visit>,
     mut request: Request,
 ) -> Response {
-    let (headers, uri) = (request.headers(), request.uri());
+    let (mcp, headers, uri) = (&entry.mcp, request.headers(), request.uri());
     let wire = if socket::asked_for(headers) { Wire::Socket } else { Wire::Http };
     let seat = match Seat::of(&visit, home(mcp.options.public_url.as_ref(), headers, uri), wire) {
         Ok(seat) => seat,
@@ -51,14 +49,15 @@ pub(super) async fn endpoint(
         return ([(header::RETRY_AFTER, seconds)], Failure::new(FailureKind::TooMany, message)).into_response();
     }
     if wire == Wire::Socket {
-        return socket::upgrade(mcp, seat, request).await;
+        return socket::upgrade(entry, seat, request).await;
     }
     request.extensions_mut().insert(seat.clone());
-    call(mcp, seat, request).await
+    call(&entry, seat, request).await
 }
 
 /// One request of Streamable HTTP.
-async fn call(mcp: Arc<Shared>, seat: Seat, request: Request) -> Response {
+async fn call<F: ServerHandler>(entry: &Entry<F>, seat: Seat, request: Request) -> Response {
+    let mcp = &entry.mcp;
     let (mut parts, body) = request.into_parts();
     widen_accept(&mut parts.headers);
     let Ok(body) = to_bytes(body, MESSAGE).await else {
@@ -71,7 +70,7 @@ async fn call(mcp: Arc<Shared>, seat: Seat, request: Request) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "60")], Json(failure)).into_response();
     }
     let request = Request::from_parts(parts, Body::from(body.clone()));
-    let response = mcp.service(&seat).handle(request).await.map(Body::new);
+    let response = entry.service(&seat).handle(request).await.map(Body::new);
     if json && response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
         let (code, message, id) = what_is_wrong(&body);
         return (StatusCode::BAD_REQUEST, Json(error(code, message, &id))).into_response();

@@ -11,8 +11,6 @@ mod args;
 mod bridge;
 mod changes;
 mod door;
-#[cfg(feature = "conformance")]
-mod fixtures;
 mod http;
 mod inline;
 mod limit;
@@ -33,4 +31,5 @@ mod words;
 mod tests;
 
 pub use bridge::{Bridge, carry};
+pub use door::Door;
 pub use state::{Mcp, McpOptions};

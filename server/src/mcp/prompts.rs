@@ -13,13 +13,16 @@ const LONGEST: usize = 2_000;
 /// One argument: name, what it is, whether it must be there, and what it may well be.
 type Argument = (&'static str, &'static str, bool, &'static [&'static str]);
 
+/// How the arguments, each found by its name, become a request.
+type Ask = fn(&dyn Fn(&str) -> String) -> String;
+
 /// One prompt: name, title, what it is for, arguments, and how it becomes a request.
 struct Recipe {
     name: &'static str,
     title: &'static str,
     about: &'static str,
     arguments: &'static [Argument],
-    ask: fn(&dyn Fn(&str) -> String) -> String,
+    ask: Ask,
 }
 
 const SHAPES: &[&str] = &["square", "landscape", "portrait", "banner"];

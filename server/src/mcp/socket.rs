@@ -20,7 +20,7 @@ use futures_util::{
     stream::{SplitSink, SplitStream},
 };
 use rmcp::{
-    RoleServer,
+    RoleServer, ServerHandler,
     model::{ClientJsonRpcMessage, ErrorCode, JsonRpcMessage},
     service::{RxJsonRpcMessage, TxJsonRpcMessage, serve_server_with_ct},
     transport::{Transport, TransportAdapterIdentity},
@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     http,
     seat::Seat,
-    state::{Front, MESSAGE, Shared},
+    state::{Entry, MESSAGE, Shared},
 };
 use crate::{clock::Stopwatch, error::Failure};
 
@@ -57,7 +57,7 @@ pub(super) fn asked_for(headers: &HeaderMap) -> bool {
 }
 
 /// Answers the upgrade request, and holds the socket.
-pub(super) async fn upgrade(mcp: Arc<Shared>, seat: Seat, request: Request) -> Response {
+pub(super) async fn upgrade<F: ServerHandler>(entry: Entry<F>, seat: Seat, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]),
@@ -67,27 +67,27 @@ pub(super) async fn upgrade(mcp: Arc<Shared>, seat: Seat, request: Request) -> R
         let failure = Failure::invalid("a WebSocket here speaks MCP; open it with the subprotocol \"mcp\"");
         return (StatusCode::BAD_REQUEST, Json(failure)).into_response();
     }
-    let tasks = mcp.hub.tasks.clone();
+    let tasks = entry.mcp.hub.tasks.clone();
     upgrade
         .max_message_size(MESSAGE)
         .max_frame_size(MESSAGE)
         .read_buffer_size(BUFFER)
         .write_buffer_size(BUFFER)
-        .on_upgrade(move |socket| tasks.track_future(hold(mcp, seat, socket)))
+        .on_upgrade(move |socket| tasks.track_future(hold(entry, seat, socket)))
 }
 
 /// Serves one socket to its end.
-async fn hold(mcp: Arc<Shared>, seat: Seat, socket: WebSocket) {
+async fn hold<F: ServerHandler>(entry: Entry<F>, seat: Seat, socket: WebSocket) {
     metrics::gauge!("central_mcp_sockets").increment(1.0);
     let (sink, stream) = socket.split();
     let (sender, receiver) = mpsc::channel(BACKLOG);
     let writer = Writer { sink: Arc::new(Mutex::new(sink)), broken: CancellationToken::new() };
     let line = Line { writer: writer.clone(), receiver };
     let end = CancellationToken::new();
-    let mut serving = pin!(serve(Front::new(mcp.clone()), line, end.clone()));
+    let mut serving = pin!(serve(entry.front(), line, end.clone()));
     let why = tokio::select! {
         () = &mut serving => End::Gone,
-        why = read(&mcp, &seat, stream, &writer, sender) => {
+        why = read(&entry.mcp, &seat, stream, &writer, sender) => {
             // Calls that wait hear of it; what they wait for goes on.
             end.cancel();
             serving.await;
@@ -101,7 +101,7 @@ async fn hold(mcp: Arc<Shared>, seat: Seat, socket: WebSocket) {
     metrics::gauge!("central_mcp_sockets").decrement(1.0);
 }
 
-async fn serve(door: Front, line: Line, end: CancellationToken) {
+async fn serve(door: impl ServerHandler, line: Line, end: CancellationToken) {
     match serve_server_with_ct::<_, _, _, TransportAdapterIdentity>(door, line, end).await {
         Ok(running) => drop(running.waiting().await),
         Err(error) => tracing::debug!(%error, "a socket ended before it began"),

@@ -3,12 +3,16 @@
 use std::{io, sync::Arc};
 
 use axum::{Router, http::StatusCode, routing::any};
-use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use rmcp::{
+    ServerHandler,
+    transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService},
+};
 use tokio::sync::Semaphore;
 use url::Url;
 
 use super::{
     changes::Changes,
+    door::Door,
     http,
     limit::Limit,
     met::Met,
@@ -16,13 +20,6 @@ use super::{
     sessions::{Bound, Held},
 };
 use crate::Hub;
-
-/// What answers the SDK: the door, or for the conformance suite the door with the suite's fixtures before it.
-#[cfg(not(feature = "conformance"))]
-pub(super) type Front = super::door::Door;
-/// See above.
-#[cfg(feature = "conformance")]
-pub(super) type Front = super::fixtures::Front;
 
 /// Largest message taken in, by HTTP and by WebSocket. The layer on the pages has the same limit.
 pub(super) const MESSAGE: usize = 2 << 20;
@@ -57,8 +54,6 @@ pub(super) struct Shared {
     pub(super) changes: Changes,
     pub(super) met: Met,
     pub(super) heavy: Semaphore,
-    #[cfg(feature = "conformance")]
-    pub(super) fixtures: super::fixtures::Fixtures,
     config: StreamableHttpServerConfig,
 }
 
@@ -82,8 +77,6 @@ impl Mcp {
             changes: Changes::start(hub),
             met: Met::default(),
             heavy: Semaphore::new(HEAVY),
-            #[cfg(feature = "conformance")]
-            fixtures: super::fixtures::Fixtures::default(),
             config,
         }))
     }
@@ -91,19 +84,43 @@ impl Mcp {
     /// The routes: `/mcp`, and plain 404s where a client looks for a sign-in that this hub does not offer. What OAuth offers
     /// while it is on has routes of its own, which go before these.
     pub fn router(&self) -> Router {
+        self.router_behind(|door| door)
+    }
+
+    /// As [`Mcp::router`], with `front` before every door: the conformance suite wants tools that no product has
+    /// (`examples/conformance`), on the product's own layers, sessions and streams.
+    pub fn router_behind<F: ServerHandler>(&self, front: fn(Door) -> F) -> Router {
         Router::new()
-            .route("/mcp", any(http::endpoint))
+            .route("/mcp", any(http::endpoint::<F>))
             .route("/.well-known/{*path}", any(|| async { StatusCode::NOT_FOUND }))
             .route("/oauth/{*path}", any(|| async { StatusCode::NOT_FOUND }))
-            .with_state(self.0.clone())
+            .with_state(Entry { mcp: self.0.clone(), front })
     }
 }
 
-impl Shared {
+/// The shared state, and what answers the SDK: the [`Door`], or something that stands before it.
+pub(super) struct Entry<F> {
+    pub(super) mcp: Arc<Shared>,
+    front: fn(Door) -> F,
+}
+
+// Derived it would ask that F can be cloned, and no F is in it.
+impl<F> Clone for Entry<F> {
+    fn clone(&self) -> Self {
+        Self { mcp: self.mcp.clone(), front: self.front }
+    }
+}
+
+impl<F: ServerHandler> Entry<F> {
+    /// What answers one session, one socket, or one call that needs no session.
+    pub(super) fn front(&self) -> F {
+        (self.front)(Door::new(self.mcp.clone()))
+    }
+
     /// The SDK's service as `seat` may use it: with the sessions of its own token.
-    pub(super) fn service(self: &Arc<Self>, seat: &Seat) -> StreamableHttpService<Front, Bound> {
-        let mcp = self.clone();
-        let open = move || Ok::<_, io::Error>(Front::new(mcp.clone()));
-        StreamableHttpService::new(open, Arc::new(Bound::new(self.held.clone(), seat.token)), self.config.clone())
+    pub(super) fn service(&self, seat: &Seat) -> StreamableHttpService<F, Bound> {
+        let entry = self.clone();
+        let sessions = Arc::new(Bound::new(self.mcp.held.clone(), seat.token));
+        StreamableHttpService::new(move || Ok::<_, io::Error>(entry.front()), sessions, self.mcp.config.clone())
     }
 }

@@ -141,3 +141,17 @@ pub(in super::super) async fn set_token_secret(
     .execute(db)
     .await
 }
+
+/// Whether there is a token with this id that has not expired.
+pub(in super::super) async fn token_lives(db: impl SqliteExecutor<'_>, id: TokenId, now: Timestamp) -> Result<bool> {
+    let found = sqlx::query_scalar!(
+        r#"select exists (
+               select 1 from tokens where id = ? and (expires_at is null or expires_at > ?)
+           ) as "found!: bool""#,
+        id,
+        now,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(found)
+}

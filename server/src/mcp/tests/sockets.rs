@@ -21,7 +21,8 @@ impl Served {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (hub, router) = (house.hub.clone(), house.router.clone());
-        tokio::spawn(async move { crate::http::serve(listener, router, &hub).await });
+        let tasks = hub.tasks.clone();
+        tasks.spawn(async move { crate::http::serve(listener, router, &hub).await });
         Self { house, address }
     }
 
@@ -194,7 +195,8 @@ struct Stdio {
 impl Stdio {
     fn begin(bridge: Bridge) -> (Self, tokio::task::JoinHandle<anyhow::Result<()>>) {
         let ((input, theirs), (ours, output)) = (tokio::io::duplex(1 << 20), tokio::io::duplex(1 << 20));
-        let carrying = tokio::spawn(async move { carry(&bridge, BufReader::new(theirs), ours).await });
+        let carrying = tokio_util::task::TaskTracker::new()
+            .spawn(async move { carry(&bridge, BufReader::new(theirs), ours).await });
         (Self { input, output: BufReader::new(output).lines() }, carrying)
     }
 
@@ -243,7 +245,7 @@ async fn the_bridge_carries_a_client_and_survives_the_hub() {
     let router = router(hub.clone(), mcp.router(), &serve);
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     let serving = hub.clone();
-    tokio::spawn(async move { crate::http::serve(listener, router, &serving).await });
+    hub.tasks.spawn(async move { crate::http::serve(listener, router, &serving).await });
     stdio.say(&request(4, "tools/call", &json!({ "name": "whoami" }))).await;
     assert_eq!(stdio.answer(4).await["result"]["structuredContent"]["agent"], "fox");
 

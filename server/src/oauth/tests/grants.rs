@@ -30,6 +30,26 @@ async fn an_access_token_works_an_hour_and_a_grant_thirty_days_from_its_last_use
 }
 
 #[tokio::test]
+async fn a_stream_that_is_open_outlives_the_secret_it_was_opened_with() {
+    let house = House::new().await;
+    let mut pair = house.let_in(&house.ada().await).await;
+    let id = house.hub.auth.tokens(&Caller::cli()).await.unwrap()[0].id;
+    let lives = async || house.hub.auth.token_lives(id).await.unwrap();
+    for _ in 0..3 {
+        house.clock.advance(HOUR - 1);
+        assert!(lives().await);
+        pair = house.refresh(&pair.refresh, &[]).await.pair();
+        assert!(lives().await);
+    }
+    house.clock.advance(HOUR);
+    assert!(!lives().await, "not renewed in time");
+    house.refresh(&pair.refresh, &[]).await.pair();
+    assert!(lives().await);
+    house.hub.auth.revoke_token(&Caller::cli(), id).await.unwrap();
+    assert!(!lives().await);
+}
+
+#[tokio::test]
 async fn an_answer_that_was_lost_is_given_again_for_a_minute() {
     let house = House::new().await;
     let ada = house.ada().await;

@@ -1,9 +1,14 @@
 //! The real stack with the conformance suite's fixtures, on loopback and without a token: the suite can send no header, so a
 //! token is put into each request before the first layer. For tests only; the program itself has no such way in.
 //!
-//! `cargo run -p server --features conformance --example conformance -- 8001`
+//! `cargo run -p server --example conformance -- 8001`
 
 #![expect(clippy::print_stdout, reason = "its address is what it prints")]
+
+mod fixtures;
+mod front;
+mod rounds;
+mod tools;
 
 use axum::{extract::Request, http::header, middleware::Next};
 use server::{
@@ -27,12 +32,12 @@ async fn main() -> anyhow::Result<()> {
 
     let mcp = Mcp::open(&hub, McpOptions { calls_per_minute: u32::MAX, ..McpOptions::default() });
     let options = ServeOptions { public_url: None, public_file: |_| false, oauth: None };
-    let router = http::router(hub.clone(), mcp.router(), &options).layer(axum::middleware::from_fn(
-        move |mut request: Request, next: Next| {
+    let router = http::router(hub.clone(), mcp.router_behind(front::Front::before), &options).layer(
+        axum::middleware::from_fn(move |mut request: Request, next: Next| {
             request.headers_mut().entry(header::AUTHORIZATION).or_insert_with(|| bearer.clone());
             next.run(request)
-        },
-    ));
+        }),
+    );
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     println!("http://{}/mcp {token}", listener.local_addr()?);
     http::serve(listener, router, &hub).await
