@@ -74,7 +74,7 @@ async fn it_is_there_only_where_a_setting_turns_it_on() {
     }
     let cookie = entered.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
     for (query, expected) in [
-        ("client_id=fox", "&quot;redirect_uri&quot; is missing"),
+        ("client_id=fox", "the parameter \"redirect_uri\" is missing"),
         ("client_id=fox&redirect_uri=https://fox.example/cb", "is not a URL"),
         ("client_id=https://localhost/fox&redirect_uri=https://fox.example/cb", "no address on the public internet"),
     ] {

@@ -72,7 +72,8 @@ pub struct RefusalPage {
 pub(crate) const OPENER: (HeaderName, HeaderValue) =
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("unsafe-none"));
 
-/// `page` as it goes out.
+/// `page` as it goes out. The policy on referrers is everybody's (`same-origin`): nothing of the address goes to another site, and
+/// the form still says that it is ours. With `no-referrer` a browser would send it with `Origin: null`.
 pub(super) fn show(render: Render, headers: &HeaderMap, page: Page) -> Response {
     let to = match &page {
         Page::Leave(page) => HeaderValue::from_str(&format!("0; url={}", page.to)).ok(),
@@ -82,8 +83,6 @@ pub(super) fn show(render: Render, headers: &HeaderMap, page: Page) -> Response 
     let answer = response.headers_mut();
     answer.insert(OPENER.0, OPENER.1);
     answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // What the code is must not be told to the page behind the next link.
-    answer.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if let Some(to) = to {
         answer.insert(header::REFRESH, to);
     }

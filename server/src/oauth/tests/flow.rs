@@ -55,7 +55,7 @@ async fn a_connector_finds_its_way_in_and_works_as_an_agent_until_it_is_revoked(
     for (name, expected) in [
         ("x-frame-options", "DENY"),
         ("cache-control", "no-store"),
-        ("referrer-policy", "no-referrer"),
+        ("referrer-policy", "same-origin"),
         ("cross-origin-opener-policy", "unsafe-none"),
     ] {
         assert_eq!(value(&shown.headers, name), expected, "{name}");
