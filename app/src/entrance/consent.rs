@@ -73,14 +73,20 @@ fn choice(scope: &'static str, words: &'static str, checked: bool) -> impl IntoV
     view! { <label class="choice"><input type="radio" name="scope" value=scope checked=checked /> {words}</label> }
 }
 
-/// The way back, for browsers that do not take it by themselves.
+/// The way back: for browsers that do not take it by themselves, or because a person should look first.
 pub(crate) fn leave(page: LeavePage) -> impl IntoView {
     let title = if page.allowed { "It is let in" } else { "It is not let in" };
-    frame(
-        title,
-        view! { <p>"Going back. If nothing happens: " <a href=page.to rel="noreferrer">{format!("continue to {}", page.host)}</a></p> }
-            .into_any(),
-    )
+    let why = match page.problem {
+        None => view! { <p>"Going back. If nothing happens:"</p> }.into_any(),
+        Some(problem) => view! {
+            <p>"The client asked for something that this hub does not do:"</p>
+            {told(problem)}
+            <p>"It can be told so. If you did not start this yourself, close this page."</p>
+        }
+        .into_any(),
+    };
+    let link = view! { <p><a href=page.to rel="noreferrer">{format!("continue to {}", page.host)}</a></p> };
+    frame(title, view! { {why} {link} }.into_any())
 }
 
 /// Why there is no question.
@@ -155,10 +161,17 @@ mod tests {
 
     #[tokio::test]
     async fn the_way_back_and_the_refusal_are_pages() {
-        let page =
-            LeavePage { to: "https://back.example/cb?a=1&b=%22".into(), host: "back.example".into(), allowed: true };
-        let (_, back) = html(Page::Leave(page)).await;
-        assert!(back.contains("href=\"https://back.example/cb?a=1&amp;b=%22\""), "{back}");
+        for problem in [None, Some("<i>no scope</i>".to_owned())] {
+            let page = LeavePage {
+                to: "https://back.example/cb?a=1&b=%22".into(),
+                host: "back.example".into(),
+                allowed: problem.is_none(),
+                problem: problem.clone(),
+            };
+            let (_, back) = html(Page::Leave(page)).await;
+            assert!(back.contains("href=\"https://back.example/cb?a=1&amp;b=%22\""), "{back}");
+            assert_eq!(back.contains("&lt;i&gt;no scope"), problem.is_some(), "{back}");
+        }
         let page = RefusalPage { status: StatusCode::FORBIDDEN, message: "<b>no</b>".into() };
         let (status, refused) = html(Page::Refused(page)).await;
         assert_eq!(status, StatusCode::FORBIDDEN);

@@ -72,7 +72,10 @@ async fn question(oauth: &Shared, visit: &Visit, query: &str) -> Result<Page, Fa
     let state = params.get("state").map(str::to_owned);
     let (challenge, role) = match rules::asked(&params, &oauth.resource) {
         Ok(asked) => asked,
-        Err(wrong) => return Ok(Page::Leave(oauth.leave_with(&redirect, state.as_deref(), &wrong))),
+        Err(wrong) => {
+            let page = oauth.leave_with(&redirect, state.as_deref(), &wrong);
+            return Ok(Page::Leave(LeavePage { problem: Some(wrong.description), ..page }));
+        }
     };
     let ticket = Ticket {
         person,
@@ -194,7 +197,7 @@ impl Shared {
         let mut all = answer.to_vec();
         all.extend(state.map(|state| ("state", state)));
         all.push(("iss", &self.issuer));
-        LeavePage { to: rules::with_answer(redirect, &all), host: host(redirect), allowed }
+        LeavePage { to: rules::with_answer(redirect, &all), host: host(redirect), allowed, problem: None }
     }
 
     fn leave_with(&self, redirect: &Url, state: Option<&str>, wrong: &Wrong) -> LeavePage {

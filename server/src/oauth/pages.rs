@@ -44,7 +44,7 @@ pub struct ConsentPage {
     pub failure: Option<String>,
 }
 
-/// Goes back to the client by itself; a link for browsers that do not.
+/// The way back to the client. After a person's answer it goes by itself, and has a link for browsers that do not.
 ///
 /// A page and not a redirect: browsers hold every hop after a form to the form's own policy (`form-action`), and clients
 /// redirect further to hosts that nobody can know.
@@ -56,6 +56,9 @@ pub struct LeavePage {
     pub host: String,
     /// Whether the client was let in.
     pub allowed: bool,
+    /// What was wrong with what the client asked. Then nobody was asked, and it does not go by itself: else everybody with a
+    /// document could make the hub's address lead to theirs (RFC 9700 §4.11.2).
+    pub problem: Option<String>,
 }
 
 /// No question is asked.
@@ -76,8 +79,8 @@ pub(crate) const OPENER: (HeaderName, HeaderValue) =
 /// the form still says that it is ours. With `no-referrer` a browser would send it with `Origin: null`.
 pub(super) fn show(render: Render, headers: &HeaderMap, page: Page) -> Response {
     let to = match &page {
-        Page::Leave(page) => HeaderValue::from_str(&format!("0; url={}", page.to)).ok(),
-        Page::Consent(_) | Page::Refused(_) => None,
+        Page::Leave(page) if page.problem.is_none() => HeaderValue::from_str(&format!("0; url={}", page.to)).ok(),
+        Page::Leave(_) | Page::Consent(_) | Page::Refused(_) => None,
     };
     let mut response = render(headers, page);
     let answer = response.headers_mut();

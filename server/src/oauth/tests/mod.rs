@@ -250,7 +250,7 @@ fn plain(_: &HeaderMap, page: Page) -> Response {
             Json(about).into_response()
         }
         Page::Leave(page) => {
-            Json(json!({ "page": "leave", "to": page.to, "host": page.host, "allowed": page.allowed })).into_response()
+            Json(json!({ "page": "leave", "to": page.to, "host": page.host, "allowed": page.allowed, "problem": page.problem })).into_response()
         }
         Page::Refused(page) => {
             (page.status, Json(json!({ "page": "refused", "message": page.message }))).into_response()
@@ -282,7 +282,8 @@ impl Shown {
     fn back(&self) -> HashMap<String, String> {
         assert_eq!(self.page["page"], "leave", "{self:?}");
         let to = self.page["to"].as_str().unwrap();
-        assert_eq!(value(&self.headers, "refresh"), format!("0; url={to}"));
+        let by_itself = if self.page["problem"].is_null() { format!("0; url={to}") } else { String::new() };
+        assert_eq!(value(&self.headers, "refresh"), by_itself);
         let url: Url = to.parse().unwrap();
         assert!(to.starts_with(BACK), "{to}");
         url.query_pairs().into_owned().collect()

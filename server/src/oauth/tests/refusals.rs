@@ -70,7 +70,10 @@ async fn a_client_that_is_sure_is_told_what_is_wrong() {
         (&[("scope", Some("operator"))], "invalid_scope"),
     ];
     for (changes, expected) in cases {
-        let back = house.ask(&ada, changes).await.back();
+        let shown = house.ask(&ada, changes).await;
+        // Not by itself: nobody has answered, and anybody can have a document.
+        assert!(shown.page["problem"].is_string() && !shown.headers.contains_key("refresh"), "{shown:?}");
+        let back = shown.back();
         assert_eq!(back["error"], *expected, "{changes:?}");
         assert_eq!((back["state"].as_str(), back["iss"].as_str()), ("st&te", HOME), "{changes:?}");
     }
