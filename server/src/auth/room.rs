@@ -181,7 +181,10 @@ impl Auth {
     /// Who a session cookie's value belongs to, if it is valid.
     pub async fn by_session(&self, secret: &str) -> Result<Option<Caller>, Error> {
         let now = self.clock.now();
-        let Some(row) = store::session_by_secret(self.db.read(), sha256(secret.as_bytes()), now).await? else {
+        let mut door = self.db.read_at_the_door().await?;
+        let row = store::session_by_secret(&mut *door, sha256(secret.as_bytes()), now).await?;
+        drop(door);
+        let Some(row) = row else {
             return Ok(None);
         };
         if rules::stale(Some(row.last_seen_at), now) {
@@ -198,7 +201,10 @@ impl Auth {
             return Ok(None);
         }
         let now = self.clock.now();
-        let Some(row) = store::token_by_secret(self.db.read(), sha256(secret.as_bytes()), now).await? else {
+        let mut door = self.db.read_at_the_door().await?;
+        let row = store::token_by_secret(&mut *door, sha256(secret.as_bytes()), now).await?;
+        drop(door);
+        let Some(row) = row else {
             return Ok(None);
         };
         if rules::stale(row.last_used_at, now) {

@@ -1,6 +1,6 @@
 //! May a stranger come here? Also: is this our own name (DNS rebinding), and is this our own page asking (CSRF)?
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{Request, State},
@@ -27,7 +27,7 @@ pub enum Access {
 }
 
 /// The layer that refuses foreign names: a page elsewhere can point its own name at our address and then read us.
-pub(super) async fn host(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+pub(super) async fn host(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let host = host_of(&request).unwrap_or_default();
     if shared.hosts.allow(&host) {
         return next.run(request).await;
@@ -42,7 +42,7 @@ pub(super) async fn host(State(shared): State<Shared>, request: Request, next: N
 /// The layer that lets strangers in only where [`Access`] says so, and writes only from our own pages. With OAuth on, it
 /// also tells those whom `/mcp` refuses where they may get a token, and nobody else: a client that finds such words where
 /// it has a token may drop the token.
-pub(super) async fn guard(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let challenge = shared.oauth.clone().filter(|_| request.uri().path() == "/mcp");
     let by_token = request.headers().contains_key(header::AUTHORIZATION);
     let mut response = let_in(&shared, request, next).await;

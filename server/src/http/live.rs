@@ -6,7 +6,7 @@
 //!
 //! The stream ends with the hub, and with the credential it was opened with.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Extension,
@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub(super) async fn live(
-    State(shared): State<Shared>,
+    State(shared): State<Arc<Shared>>,
     Extension(visit): Extension<Visit>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {

@@ -1,5 +1,7 @@
 //! Routes that are not pages: files of pictures, previews, uploads, health.
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json,
     body::Body,
@@ -34,7 +36,7 @@ pub(super) struct PictureQuery {
 
 /// `GET /pictures/SHA256`: a picture, thumbnail or source. The name is the content's hash, so it may be cached for ever.
 pub(super) async fn picture(
-    State(shared): State<Shared>,
+    State(shared): State<Arc<Shared>>,
     Extension(visit): Extension<Visit>,
     Path(sha256): Path<String>,
     Query(query): Query<PictureQuery>,
@@ -63,7 +65,7 @@ pub(super) async fn picture(
 
 /// `GET /images/ID/preview`: the newest preview of a running image.
 pub(super) async fn preview(
-    State(shared): State<Shared>,
+    State(shared): State<Arc<Shared>>,
     Extension(visit): Extension<Visit>,
     Path(id): Path<String>,
 ) -> Result<Response, Error> {
@@ -85,7 +87,7 @@ pub(super) async fn preview(
 
 /// `GET /images/ID/workflow.json`: the graph an image was drawn with, to open in ComfyUI.
 pub(super) async fn workflow(
-    State(shared): State<Shared>,
+    State(shared): State<Arc<Shared>>,
     Extension(visit): Extension<Visit>,
     Path(id): Path<String>,
 ) -> Result<Response, Error> {
@@ -100,7 +102,7 @@ pub(super) async fn workflow(
 
 /// `POST /uploads`: a source picture as the raw body.
 pub(super) async fn upload(
-    State(shared): State<Shared>,
+    State(shared): State<Arc<Shared>>,
     Extension(visit): Extension<Visit>,
     body: Bytes,
 ) -> Result<Json<Upload>, Error> {
@@ -113,7 +115,7 @@ pub(super) async fn healthy() -> &'static str {
 }
 
 /// `GET /readyz`: the database answers too.
-pub(super) async fn ready(State(shared): State<Shared>) -> Response {
+pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     match shared.hub.events.newest().await {
         Ok(_) if !shared.hub.stop.is_cancelled() => "ready\n".into_response(),
         Ok(_) => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response(),

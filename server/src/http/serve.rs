@@ -17,7 +17,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{net::TcpListener, sync::Semaphore};
-use tower::Layer as _;
+use tower::{Layer as _, ServiceBuilder};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::CompressionLayer,
@@ -51,7 +51,6 @@ const CONNECTIONS: usize = 800;
 const LAST: Duration = Duration::from_secs(8);
 
 /// What the routes share.
-#[derive(Clone)]
 pub(super) struct Shared {
     pub(super) hub: Hub,
     pub(super) hosts: Hosts,
@@ -75,14 +74,14 @@ pub struct ServeOptions {
 /// Every route with every layer. `pages` are the routes of the crate `app`; they pass the same layers.
 pub fn router(hub: Hub, pages: Router, options: &ServeOptions) -> Router {
     let domain = options.public_url.as_ref().and_then(|url| url.host_str().map(str::to_owned));
-    let shared = Shared {
+    let shared = Arc::new(Shared {
         hub,
         hosts: Hosts::new(domain.as_deref()),
         secure: options.public_url.as_ref().is_some_and(|url| url.scheme() == "https"),
         behind_proxy: options.public_url.is_some(),
         public_file: options.public_file,
         oauth: options.oauth.as_deref().map(Into::into),
-    };
+    });
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
@@ -98,22 +97,25 @@ pub fn router(hub: Hub, pages: Router, options: &ServeOptions) -> Router {
         .with_state(shared.clone())
         // A hard limit while reading: server functions read their bodies by themselves.
         .merge(pages.layer(RequestBodyLimitLayer::new(BODY)))
-        // Layers added later are further out.
-        .layer(middleware::from_fn_with_state(shared.clone(), guard::guard))
-        .layer(middleware::from_fn_with_state(shared.clone(), visit::identify))
-        .layer(CompressionLayer::new())
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER))
-        .layer(middleware::from_fn_with_state(shared, guard::host))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(header(header::REFERRER_POLICY, "same-origin"))
-        .layer(header(header::X_FRAME_OPTIONS, "DENY"))
-        .layer(header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
-        .layer(header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
-        .layer(middleware::from_fn(count))
-        .layer(TraceLayer::new_for_http().make_span_with(span).on_request(()).on_response(()).on_failure(()))
-        .layer(PropagateRequestIdLayer::new(request_id.clone()))
-        .layer(SetRequestIdLayer::new(request_id, MakeRequestUuid))
+        .layer(
+            // All at once: added one by one, each would be boxed, and cloned with all below it, at every request.
+            ServiceBuilder::new()
+                .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
+                .layer(PropagateRequestIdLayer::new(request_id))
+                .layer(TraceLayer::new_for_http().make_span_with(span).on_request(()).on_response(()).on_failure(()))
+                .layer(middleware::from_fn(count))
+                .layer(header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
+                .layer(header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
+                .layer(header(header::X_FRAME_OPTIONS, "DENY"))
+                .layer(header(header::REFERRER_POLICY, "same-origin"))
+                .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+                .layer(CatchPanicLayer::custom(panicked))
+                .layer(middleware::from_fn_with_state(shared.clone(), guard::host))
+                .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER))
+                .layer(CompressionLayer::new())
+                .layer(middleware::from_fn_with_state(shared.clone(), visit::identify))
+                .layer(middleware::from_fn_with_state(shared, guard::guard)),
+        )
 }
 
 /// Serves until the hub stops, then lets open requests finish (streams end by the same token).

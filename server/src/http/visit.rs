@@ -1,6 +1,9 @@
 //! Who is this? Turns a cookie or a bearer token into a [`Visit`], once per request.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -84,7 +87,7 @@ pub fn clear_cookie(secure: bool) -> String {
 }
 
 /// The layer that adds the [`Visit`].
-pub(super) async fn identify(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
+pub(super) async fn identify(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let headers = request.headers();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let visitor = Visitor {
