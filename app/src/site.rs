@@ -18,6 +18,7 @@ use server::{
     Hub,
     error::{Error, Failure},
     http::{Visit, clear_cookie, session_cookie},
+    oauth::Page,
 };
 
 use crate::{
@@ -121,7 +122,10 @@ async fn login_page(
     if visit.caller.is_some() {
         return Redirect::to(&local(&query.next)).into_response();
     }
-    plain(StatusCode::OK, &headers, "Sign in", move || entrance::login(String::new(), query.next, None).into_any())
+    let apart = entrance::beside_opener(&query.next);
+    let page =
+        plain(StatusCode::OK, &headers, "Sign in", move || entrance::login(String::new(), query.next, None).into_any());
+    (apart, page).into_response()
 }
 
 async fn login(
@@ -131,12 +135,17 @@ async fn login(
     Form(form): Form<EntranceForm>,
 ) -> Response {
     match hub.auth.login(&form.name, &form.password, visit.visitor).await {
-        Ok(signed_in) => entered(&signed_in.secret, visit.secure, &local(&form.next)),
+        Ok(signed_in) => {
+            let to = entered(&signed_in.secret, visit.secure, &local(&form.next));
+            (entrance::beside_opener(&form.next), to).into_response()
+        }
         Err(error) => {
             let (status, failure) = told(error);
-            plain(status, &headers, "Sign in", move || {
+            let apart = entrance::beside_opener(&form.next);
+            let page = plain(status, &headers, "Sign in", move || {
                 entrance::login(form.name, form.next, Some(failure.message)).into_any()
-            })
+            });
+            (apart, page).into_response()
         }
     }
 }
@@ -180,6 +189,20 @@ async fn logout(Extension(hub): Extension<Hub>, Extension(visit): Extension<Visi
     match ended {
         Ok(()) => ([(header::SET_COOKIE, clear_cookie(visit.secure))], Redirect::to("/login")).into_response(),
         Err(error) => error.into_response(),
+    }
+}
+
+/// A page of the way in for connectors (OAuth): the question, the way back, or why there is none.
+pub fn consent(headers: &HeaderMap, page: Page) -> Response {
+    match page {
+        Page::Consent(page) => {
+            let status = if page.failure.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+            plain(status, headers, "Let an agent in", move || entrance::consent(page).into_any())
+        }
+        Page::Leave(page) => plain(StatusCode::OK, headers, "Going back", move || entrance::leave(page).into_any()),
+        Page::Refused(page) => {
+            plain(page.status, headers, "Not let in", move || entrance::refused(page.message).into_any())
+        }
     }
 }
 

@@ -158,7 +158,9 @@ fn a_second_hub_on_the_same_port_says_so_and_touches_nothing() {
 fn help_names_every_setting_with_its_variable() {
     let output = program().args(["serve", "--help"]).output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    for name in ["data", "listen", "metrics", "public-url", "secret-key", "log-format", "log", "keep-events-days"] {
+    for name in
+        ["data", "listen", "metrics", "public-url", "secret-key", "log-format", "log", "keep-events-days", "oauth"]
+    {
         let variable = format!("CENTRAL_MCP_{}", name.replace('-', "_").to_uppercase());
         assert!(help.contains(&format!("--{name}")) && help.contains(&variable), "{name} in:\n{help}");
     }

@@ -13,5 +13,6 @@ mod disk;
 #[path = "../../server/tests/comfyui/fake.rs"]
 mod fake;
 mod kill;
+mod oauth;
 mod program;
 mod strangers;

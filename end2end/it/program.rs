@@ -115,6 +115,15 @@ impl Hub {
         Self::start_by(shell, data, 0)
     }
 
+    /// Starts it on a free port, letting connectors in by OAuth at its own address.
+    pub(crate) fn start_with_oauth(data: &Path) -> Self {
+        // Asked of the system before: the public address names the port.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = program();
+        command.env("CENTRAL_MCP_OAUTH", "true").env("CENTRAL_MCP_PUBLIC_URL", format!("http://localhost:{port}"));
+        Self::start_by(command, data, port)
+    }
+
     fn start_by(mut command: Command, data: &Path, port: u16) -> Self {
         command.arg("serve").arg("--data").arg(data).args(["--listen", &format!("127.0.0.1:{port}")]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -40,6 +40,11 @@ pub struct ServeArgs {
     /// Messages a minute that one token may send to `/mcp`, a sixth of them at once. [default: 1200]
     #[arg(long, env = "CENTRAL_MCP_CALLS_PER_MINUTE", value_name = "N")]
     pub calls_per_minute: Option<u32>,
+    /// Let connectors that know nothing but OAuth (claude.ai, ChatGPT) in through a consent page. Needs public_url with
+    /// https. Some clients that have a token then ignore it. [default: false]
+    #[arg(long, env = "CENTRAL_MCP_OAUTH", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
+    pub oauth: Option<bool>,
 }
 
 /// The same as read from `config.toml`; names as the flags, with `_` for `-`.
@@ -54,6 +59,7 @@ struct File {
     log: Option<String>,
     keep_events_days: Option<u32>,
     calls_per_minute: Option<u32>,
+    oauth: Option<bool>,
 }
 
 impl File {
@@ -93,6 +99,8 @@ pub struct Config {
     pub keep_events_days: u32,
     /// Messages a minute that one token may send to `/mcp`.
     pub calls_per_minute: u32,
+    /// Whether connectors are let in by OAuth.
+    pub oauth: bool,
 }
 
 impl Config {
@@ -144,6 +152,7 @@ impl Config {
             log: args.log.or(file.log).unwrap_or_else(|| "info,rmcp=off".into()),
             keep_events_days: args.keep_events_days.or(file.keep_events_days).unwrap_or(90),
             calls_per_minute: args.calls_per_minute.or(file.calls_per_minute).unwrap_or(1_200),
+            oauth: args.oauth.or(file.oauth).unwrap_or(false),
         })
     }
 }

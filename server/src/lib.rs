@@ -34,4 +34,6 @@ pub mod loops;
 #[cfg(feature = "ssr")]
 pub mod mcp;
 #[cfg(feature = "ssr")]
+pub mod oauth;
+#[cfg(feature = "ssr")]
 pub use hub::{DATABASE, Hub, open_secrets, private_folder};

@@ -10,6 +10,7 @@ use server::{
     http::{self, ServeOptions},
     loops,
     mcp::{Mcp, McpOptions},
+    oauth::{Oauth, OauthOptions},
 };
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tracing_subscriber::EnvFilter;
@@ -19,6 +20,7 @@ use super::print;
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let config = Config::resolve(args)?;
     start_log(&config)?;
+    let oauth = oauth(&config)?;
     // The address is taken first: if another hub has it, nothing is touched.
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!("cannot listen on {}; is another hub running? Choose another address with --listen", config.listen)
@@ -29,9 +31,17 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
         http::metrics_listener(address, &hub)?;
     }
     let _loops = loops::start(&hub, config.keep_events_days);
-    let options = ServeOptions { public_url: config.public_url.clone(), public_file: app::site::public_file };
+    let oauth = oauth.map(|options| Oauth::open(&hub, options)).transpose()?;
+    let options = ServeOptions {
+        public_url: config.public_url.clone(),
+        public_file: app::site::public_file,
+        oauth: oauth.as_ref().map(Oauth::challenge),
+    };
     let door = McpOptions { public_url: config.public_url.clone(), calls_per_minute: config.calls_per_minute };
-    let pages = app::site::router(hub.clone()).merge(Mcp::open(&hub, door).router());
+    let mut pages = app::site::router(hub.clone()).merge(Mcp::open(&hub, door).router());
+    if let Some(oauth) = &oauth {
+        pages = pages.merge(oauth.router());
+    }
     let router = http::router(hub.clone(), pages, &options);
 
     let home = match &config.public_url {
@@ -59,6 +69,18 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
         }
         () = second_signal(&hub) => anyhow::bail!("ended at once, as asked for a second time"),
     }
+}
+
+/// What OAuth needs, if it is on. A setting that cannot work is told before anything is opened.
+fn oauth(config: &Config) -> anyhow::Result<Option<OauthOptions>> {
+    if !config.oauth {
+        return Ok(None);
+    }
+    let url = config.public_url.as_ref().context(
+        "oauth = true needs public_url, the https address that people type, such as https://hub.example.org; \
+         set it too, or leave oauth off",
+    )?;
+    OauthOptions::new(url, app::site::consent).map(Some)
 }
 
 /// SIGTERM and SIGINT end the hub in order.

@@ -1,6 +1,9 @@
-//! Set-up and sign-in: plain forms without script.
+//! Set-up, sign-in and consent: plain forms without script.
 
 use leptos::prelude::*;
+
+mod consent;
+pub(crate) use consent::{beside_opener, consent, leave, refused};
 
 use crate::ui::icon;
 

@@ -28,7 +28,8 @@ fn line(event: EventView) -> impl IntoView {
         Topic::Services => Some("/services".into()),
         Topic::Auth => None,
     };
-    let class = if matches!(event.kind.as_str(), "failed" | "down" | "locked") { "what bad" } else { "what" };
+    let class =
+        if matches!(event.kind.as_str(), "failed" | "down" | "locked" | "reused") { "what bad" } else { "what" };
     // What a loop of the hub did nobody did: the sentence begins with what happened.
     let name = match event.actor.split_once(':') {
         Some(("loop", _)) => None,
@@ -83,6 +84,8 @@ fn words(topic: Topic, kind: &str) -> Option<&'static str> {
         (Topic::Auth, "signed-out") => "signed out",
         (Topic::Auth, "locked") => "locked after failed sign-ins:",
         (Topic::Auth, "revoked") => "revoked",
+        (Topic::Auth, "granted") => "let in",
+        (Topic::Auth, "reused") => "revoked, because what opens it came twice:",
         (Topic::Auth, "added") => "added",
         (Topic::Auth, "removed") => "removed",
         (Topic::Auth, "changed") => "changed",

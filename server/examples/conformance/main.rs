@@ -31,7 +31,7 @@ async fn main() -> anyhow::Result<()> {
     let bearer: header::HeaderValue = format!("Bearer {token}").parse()?;
 
     let mcp = Mcp::open(&hub, McpOptions { calls_per_minute: u32::MAX, ..McpOptions::default() });
-    let options = ServeOptions { public_url: None, public_file: |_| false };
+    let options = ServeOptions { public_url: None, public_file: |_| false, oauth: None };
     let router = http::router(hub.clone(), mcp.router_behind(front::Front::before), &options).layer(
         axum::middleware::from_fn(move |mut request: Request, next: Next| {
             request.headers_mut().entry(header::AUTHORIZATION).or_insert_with(|| bearer.clone());

@@ -48,15 +48,15 @@ impl fmt::Debug for SignedIn {
 /// The room's handle. Cheap to clone.
 #[derive(Clone)]
 pub struct Auth {
-    db: Db,
-    events: Events,
-    clock: Clock,
+    pub(super) db: Db,
+    pub(super) events: Events,
+    pub(super) clock: Clock,
     passwords: Passwords,
     setup_code: Option<Arc<str>>,
 }
 
-/// Who writes that a block began: nobody is signed in then, so it is the hub itself.
-const DOOR: Actor = Actor::Loop("auth");
+/// Who writes that a block began, or that a grant had to end: nobody is signed in then, so it is the hub itself.
+pub(super) const DOOR: Actor = Actor::Loop("auth");
 
 impl Auth {
     /// Opens the room. While there is no user, a set-up code is made (32 hex characters, only in memory).
@@ -435,7 +435,7 @@ async fn begin_session(tx: &mut WriteTx, user: &UserRow, visitor: &Visitor, now:
 }
 
 /// Who made a token, by id: a name may be given to somebody else later.
-fn maker(actor: &Actor) -> String {
+pub(super) fn maker(actor: &Actor) -> String {
     match actor {
         Actor::User(id, _) => format!("user:{id}"),
         Actor::Token(id, _) | Actor::Agent(id, _) => format!("token:{id}"),
@@ -443,7 +443,7 @@ fn maker(actor: &Actor) -> String {
     }
 }
 
-fn auth_event(kind: &'static str, subject: impl ToString, detail: impl Into<String>) -> NewEvent {
+pub(super) fn auth_event(kind: &'static str, subject: impl ToString, detail: impl Into<String>) -> NewEvent {
     NewEvent::new(Topic::Auth, kind, subject, detail)
 }
 
@@ -455,6 +455,6 @@ fn conflict(message: impl Into<String>) -> Error {
     Failure::new(FailureKind::Conflict, message).into()
 }
 
-fn unauthorized(message: &str) -> Error {
+pub(super) fn unauthorized(message: &str) -> Error {
     Failure::new(FailureKind::Unauthorized, message).into()
 }

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use crate::{
-    caller::Role,
+    caller::{Right, Role},
     clock::{DAY, MINUTE, SECOND, Timestamp},
     error::{Failure, FailureKind},
 };
 
-use super::TokenDraft;
+use super::{TokenDraft, store::GrantRow};
 
 /// How long a session lives after its last use.
 const SESSION_LIFE: i64 = 30 * DAY;
@@ -142,6 +142,61 @@ pub(super) fn is_token(secret: &str) -> bool {
 /// The part of a token's secret that may be shown.
 pub(super) fn token_prefix(secret: &str) -> String {
     secret.chars().take(TOKEN_MARK.len() + 4).collect()
+}
+
+/// How long a grant lives after its last refresh.
+pub(super) const GRANT_LIFE: i64 = 30 * DAY;
+/// How long the refresh token before the newest still gets the answer it got, in case that was lost on the way.
+const ANSWERED_AGAIN: i64 = MINUTE;
+const REFRESH_MARK: &str = "cmcr_";
+const FAMILY: usize = 32;
+const REFRESH_LENGTH: usize = REFRESH_MARK.len() + FAMILY + 64;
+
+/// A refresh token: a mark, 32 characters that all of one grant share, 64 of its own.
+pub(super) fn refresh_secret(family: &str, own: &str) -> String {
+    format!("{REFRESH_MARK}{family}{own}")
+}
+
+/// What all refresh tokens of one grant share; `None` for what is no refresh token. 128 random bits: nobody can guess one
+/// to have somebody else's grant ended.
+pub(super) fn refresh_family(refresh: &str) -> Option<&str> {
+    let rest = refresh.strip_prefix(REFRESH_MARK).filter(|_| refresh.len() == REFRESH_LENGTH)?;
+    rest.get(..FAMILY)
+}
+
+/// Whether a person with the role `user` may let somebody in as `asked`.
+pub(super) fn may_grant(user: Role, asked: Role) -> bool {
+    user.may(Right::Operate) && asked <= user
+}
+
+/// What happens to a refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It is the newest: new secrets.
+    Next,
+    /// It was the newest a moment ago: the same answer again.
+    Again,
+    /// It is an old one: somebody has copied it.
+    Reused,
+    /// The grant was not used for too long.
+    Expired,
+    /// Who allowed it may no longer.
+    Disallowed,
+}
+
+/// What happens to the refresh token with the hash `sent`, which is of the family of `grant`.
+pub(super) fn turn(grant: &GrantRow, sent: [u8; 32], now: Timestamp) -> Turn {
+    if !may_grant(grant.user_role, grant.role) {
+        return Turn::Disallowed;
+    }
+    if grant.expires_at <= now {
+        return Turn::Expired;
+    }
+    if grant.refresh_hash == sent {
+        return Turn::Next;
+    }
+    let just_now = now.since(grant.refreshed_at) <= ANSWERED_AGAIN;
+    if just_now && grant.previous_hash.as_deref() == Some(sent.as_slice()) { Turn::Again } else { Turn::Reused }
 }
 
 /// When a session used now ends.

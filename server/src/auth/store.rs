@@ -10,6 +10,11 @@ use crate::{
 
 use super::{SessionView, TokenView, UserView, rules::Failures};
 
+mod grants;
+pub(super) use grants::{
+    GrantRow, GrantSecrets, add_grant, grant_by_access, grant_by_family, set_grant, set_token_secret, token_lives,
+};
+
 type Result<T> = std::result::Result<T, sqlx::Error>;
 
 /// A user as stored.
@@ -265,13 +270,16 @@ pub(super) async fn touch_token(db: impl SqliteExecutor<'_>, id: TokenId, now: T
     sqlx::query!("update tokens set last_used_at = ? where id = ?", now, id).execute(db).await
 }
 
-/// Tokens, newest first: all of them, or with `created_by` those of one maker.
+/// Tokens, newest first: all of them, or with `created_by` those of one maker. A grant expires as a whole: its secret of
+/// the hour is the client's concern.
 pub(super) async fn tokens(db: impl SqliteExecutor<'_>, created_by: Option<&str>) -> Result<Vec<TokenView>> {
     sqlx::query_as!(
         TokenView,
-        r#"select id as "id!: TokenId", name, role as "role: Role", agent, prefix, created_at as "created_at: Timestamp",
-                  expires_at as "expires_at: Timestamp", last_used_at as "last_used_at: Timestamp"
-           from tokens where ?1 is null or created_by = ?1 order by created_at desc, id desc"#,
+        r#"select t.id as "id!: TokenId", t.name, t.role as "role: Role", t.agent, t.prefix,
+                  t.created_at as "created_at: Timestamp", t.last_used_at as "last_used_at: Timestamp",
+                  coalesce(g.expires_at, t.expires_at) as "expires_at: Timestamp"
+           from tokens t left join oauth_grants g on g.token_id = t.id
+           where ?1 is null or t.created_by = ?1 order by t.created_at desc, t.id desc"#,
         created_by,
     )
     .fetch_all(db)

@@ -4,13 +4,16 @@ use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
 
 use super::{Visit, serve::Shared, visit::Credential};
-use crate::error::{Failure, FailureKind};
+use crate::{
+    error::{Failure, FailureKind},
+    oauth::OPENER,
+};
 
 /// Who may use a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub enum Access {
     Public,
     /// A signed-in person or a valid token.
     Known,
+    /// Anybody, from any page: what counts is in the body, and neither cookie nor token is looked at.
+    Apart,
 }
 
 /// The layer that refuses foreign names: a page elsewhere can point its own name at our address and then read us.
@@ -34,8 +39,27 @@ pub(super) async fn host(State(shared): State<Arc<Shared>>, request: Request, ne
     (StatusCode::MISDIRECTED_REQUEST, axum::Json(Failure::new(FailureKind::Forbidden, message))).into_response()
 }
 
-/// The layer that lets strangers in only where [`Access::Public`] says so, and writes only from our own pages.
+/// The layer that lets strangers in only where [`Access`] says so, and writes only from our own pages. With OAuth on, it
+/// also tells those whom `/mcp` refuses where they may get a token, and nobody else: a client that finds such words where
+/// it has a token may drop the token.
 pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let challenge = shared.oauth.clone().filter(|_| request.uri().path() == "/mcp");
+    let by_token = request.headers().contains_key(header::AUTHORIZATION);
+    let mut response = let_in(&shared, request, next).await;
+    if let Some(challenge) = challenge.filter(|_| response.status() == StatusCode::UNAUTHORIZED) {
+        let error = if by_token { "error=\"invalid_token\", " } else { "" };
+        if let Ok(value) = HeaderValue::from_str(&format!("Bearer {error}{challenge}")) {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+        }
+    }
+    response
+}
+
+async fn let_in(shared: &Shared, request: Request, next: Next) -> Response {
+    let access = access(shared, request.uri().path());
+    if access == Access::Apart {
+        return next.run(request).await;
+    }
     let Some(visit) = request.extensions().get::<Visit>().cloned() else {
         return Failure::new(FailureKind::Internal, "the request was not identified").into_response();
     };
@@ -48,7 +72,7 @@ pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
         .into_response();
     }
     // A token that is not valid is told so everywhere: its owner should not wonder about a public page.
-    let refused = match (access(&shared, request.uri().path()), visit.caller()) {
+    let refused = match (access, visit.caller()) {
         (_, Ok(_)) => None,
         (Access::Public, Err(_)) if !by_token => None,
         (_, Err(failure)) => Some(failure),
@@ -69,18 +93,25 @@ pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
         Ok(None) => {
             let next = request.uri().path_and_query().map_or("/", |path| path.as_str());
             let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
-            Redirect::to(&format!("/login?next={next}")).into_response()
+            let to = Redirect::to(&format!("/login?next={next}"));
+            if request.uri().path() == AUTHORIZE { ([OPENER], to).into_response() } else { to.into_response() }
         }
         Err(error) => error.into_response(),
     }
 }
 
+/// Where a person lets a client in; there only while OAuth is on.
+const AUTHORIZE: &str = "/oauth/authorize";
+
 fn access(shared: &Shared, path: &str) -> Access {
     match path {
         "/" | "/login" | "/setup" | "/healthz" | "/readyz" => Access::Public,
+        AUTHORIZE if shared.oauth.is_some() => Access::Known,
+        "/oauth/token" | "/oauth/revoke" if shared.oauth.is_some() => Access::Apart,
+        _ if path.starts_with("/.well-known/oauth-") && shared.oauth.is_some() => Access::Apart,
         _ if (shared.public_file)(path) => Access::Public,
-        // Nothing is served there: a plain 404, so that no client takes this hub for one that wants OAuth.
-        _ if path.starts_with("/.well-known/") => Access::Public,
+        // What is not served there is a plain 404, so that no client takes this hub for one that wants OAuth.
+        _ if path.starts_with("/.well-known/") || path.starts_with("/oauth/") => Access::Public,
         _ => Access::Known,
     }
 }

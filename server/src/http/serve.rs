@@ -57,6 +57,7 @@ pub(super) struct Shared {
     pub(super) secure: bool,
     pub(super) behind_proxy: bool,
     pub(super) public_file: fn(&str) -> bool,
+    pub(super) oauth: Option<Arc<str>>,
 }
 
 /// How the hub is reached.
@@ -66,6 +67,8 @@ pub struct ServeOptions {
     pub public_url: Option<url::Url>,
     /// Which paths are static files for anybody.
     pub public_file: fn(&str) -> bool,
+    /// What `/mcp` tells those it refuses, of [`Oauth::challenge`](crate::oauth::Oauth::challenge); `None` while OAuth is off.
+    pub oauth: Option<String>,
 }
 
 /// Every route with every layer. `pages` are the routes of the crate `app`; they pass the same layers.
@@ -77,6 +80,7 @@ pub fn router(hub: Hub, pages: Router, options: &ServeOptions) -> Router {
         secure: options.public_url.as_ref().is_some_and(|url| url.scheme() == "https"),
         behind_proxy: options.public_url.is_some(),
         public_file: options.public_file,
+        oauth: options.oauth.as_deref().map(Into::into),
     });
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))

@@ -58,7 +58,7 @@ impl House {
             .route("/api/write", post(|body: Bytes| async move { body.len().to_string() }))
             .route("/api/panic", post(panics));
         let public_url = public_url.map(|url| url.parse().unwrap());
-        let options = ServeOptions { public_url, public_file: |path| path.starts_with("/pkg/") };
+        let options = ServeOptions { public_url, public_file: |path| path.starts_with("/pkg/"), oauth: None };
         let router = router(hub.clone(), pages, &options);
         Self { hub, clock, router, _folder: folder }
     }

@@ -42,8 +42,6 @@ pub(super) struct Seat {
     pub(super) caller: Caller,
     /// The token, which sessions and limits belong to.
     pub(super) token: TokenId,
-    /// The token itself, to ask again whether it is still valid.
-    credential: Credential,
     /// The hub's address as this client reaches it, without a slash at the end.
     pub(super) home: Arc<str>,
     /// What the connection runs over.
@@ -54,14 +52,14 @@ impl Seat {
     /// The seat of a request, which must have come with a valid token.
     pub(super) fn of(visit: &Visit, home: String, wire: Wire) -> Result<Self, Failure> {
         let caller = visit.caller()?.clone();
-        let (Some(credential @ Credential::Token(_)), Actor::Token(token, _) | Actor::Agent(token, _)) =
+        let (Some(Credential::Token(_)), Actor::Token(token, _) | Actor::Agent(token, _)) =
             (&visit.credential, &caller.actor)
         else {
             let message = "agents come with a token, a browser's sign-in does not count here; \
                 make one under Settings and send it as \"Authorization: Bearer TOKEN\"";
             return Err(Failure::new(FailureKind::Unauthorized, message));
         };
-        Ok(Self { token: *token, credential: credential.clone(), caller, home: home.into(), wire })
+        Ok(Self { token: *token, caller, home: home.into(), wire })
     }
 
     /// The seat that a message came from: with the HTTP request around it, or with the message itself from a socket.
@@ -72,13 +70,14 @@ impl Seat {
             .ok_or_else(|| ErrorData::internal_error("the call came without its sender", None))
     }
 
-    /// Ends when the token is no longer valid.
+    /// Ends when the token is no longer valid. Asked by its id: the secret that it was opened with may have been renewed
+    /// since (OAuth), and that cuts nobody off.
     pub(super) async fn gone(&self, auth: &Auth) {
         loop {
             tokio::time::sleep(LOOK).await;
-            match self.credential.caller(auth).await {
-                Ok(Some(_)) => {}
-                Ok(None) => return,
+            match auth.token_lives(self.token).await {
+                Ok(true) => {}
+                Ok(false) => return,
                 Err(error) => tracing::warn!(%error, "a stream's token cannot be checked now"),
             }
         }

@@ -81,7 +81,8 @@ impl Mcp {
         }))
     }
 
-    /// The routes: `/mcp`, and plain 404s where a client looks for a sign-in that this hub does not offer.
+    /// The routes: `/mcp`, and plain 404s where a client looks for a sign-in that this hub does not offer. What OAuth offers
+    /// while it is on has routes of its own, which go before these.
     pub fn router(&self) -> Router {
         self.router_behind(|door| door)
     }
@@ -92,6 +93,7 @@ impl Mcp {
         Router::new()
             .route("/mcp", any(http::endpoint::<F>))
             .route("/.well-known/{*path}", any(|| async { StatusCode::NOT_FOUND }))
+            .route("/oauth/{*path}", any(|| async { StatusCode::NOT_FOUND }))
             .with_state(Entry { mcp: self.0.clone(), front })
     }
 }

@@ -8,7 +8,7 @@ const MOST_LINES: usize = 500;
 const ROOMS: &[&str] =
     &["auth", "agents", "projects", "tasks", "images", "terminals", "services", "pods", "spend", "alerts"];
 const MAY_KNOW: &[(&str, &str)] = &[("images", "services")];
-const OUTER: &[&str] = &["http", "mcp", "a2a", "loops", "runner", "tls", "deploy"];
+const OUTER: &[&str] = &["http", "mcp", "oauth", "a2a", "loops", "runner", "tls", "deploy"];
 /// Where SQL may stand: a room's store, and the floor's database and its audit log.
 const SQL_FILES: &[&str] = &["store.rs", "db.rs", "events.rs"];
 const SQL: &[&str] = &["sqlx::query", "query!", "query_as!", "query_scalar!", "query_as::<", "query_scalar::<"];

@@ -61,7 +61,7 @@ impl House {
         let clock = Clock::by_hand(Timestamp::from_millis(1_800_000_000_000));
         let hub = Hub::open(folder.path(), None, clock.clone()).await.unwrap();
         let public_file = |_: &str| false;
-        let serve = ServeOptions { public_url: options.public_url.clone(), public_file };
+        let serve = ServeOptions { public_url: options.public_url.clone(), public_file, oauth: None };
         let mcp = Mcp::open(&hub, options);
         let router = router(hub.clone(), mcp.router(), &serve);
         Self { hub, mcp, clock, router, _folder: folder }

@@ -241,7 +241,7 @@ async fn the_bridge_carries_a_client_and_survives_the_hub() {
 
     let hub = Hub::open(house._folder.path(), None, house.clock.clone()).await.unwrap();
     let mcp = Mcp::open(&hub, McpOptions::default());
-    let serve = ServeOptions { public_url: None, public_file: |_| false };
+    let serve = ServeOptions { public_url: None, public_file: |_| false, oauth: None };
     let router = router(hub.clone(), mcp.router(), &serve);
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     let serving = hub.clone();
