@@ -156,7 +156,10 @@ impl Dispatcher {
             last = queued.last().map(|row| row.id);
             self.give_out(queued, &services).await?;
             // Those that wait for a service which is not there must not hold up the others behind them.
-            let all_busy = self.busy.len() >= services.len().max(1);
+            let all_busy = match services.as_slice() {
+                [] => self.busy.contains(&None),
+                services => services.iter().all(|service| self.busy.contains(&Some(service.id))),
+            };
             if last.is_none() || all_busy {
                 return Ok(());
             }

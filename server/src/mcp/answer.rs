@@ -1,5 +1,7 @@
 //! What a tool says about an image: facts, a small picture, links to the originals.
 
+use std::time::Duration;
+
 use rmcp::model::{CallToolResult, ContentBlock, Resource};
 use serde::Serialize;
 
@@ -8,6 +10,9 @@ use crate::{
     error::Failure,
     images::{ImageStatus, ImageView},
 };
+
+/// The longest that an answer waits for its preview.
+const PREVIEW: Duration = Duration::from_secs(15);
 
 /// The structured content of `generate_image` and `get_image`. What is not known is missing.
 #[derive(Debug, Serialize)]
@@ -108,10 +113,13 @@ pub(super) async fn about(
     // The facts as text too, for clients that know no structured content.
     let mut result = CallToolResult::structured(facts);
     if let Some(first) = view.pictures.first().filter(|_| preview) {
-        match inline::small(mcp, seat, first).await {
-            Ok(picture) => result.content.push(picture),
+        match tokio::time::timeout(PREVIEW, inline::small(mcp, seat, first)).await {
+            Ok(Ok(picture)) => result.content.push(picture),
             // The originals are there all the same.
-            Err(failure) => tracing::warn!(error = %failure, image.id = %view.id, "a picture cannot be made small"),
+            Ok(Err(failure)) => {
+                tracing::warn!(error = %failure, image.id = %view.id, "a picture cannot be made small");
+            }
+            Err(_) => tracing::info!(image.id = %view.id, "no preview: many pictures are being made small"),
         }
     }
     result.content.extend(links(view).map(ContentBlock::resource_link));

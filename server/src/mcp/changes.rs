@@ -6,7 +6,7 @@
 use std::{
     collections::HashSet,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -16,8 +16,11 @@ use rmcp::{ErrorData, model::ResourceUpdatedNotificationParam, service::Subscrip
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
-use super::{door::Client, resources};
-use crate::{Hub, error::Error, events::Topic};
+use super::{
+    door::Client,
+    resources::{Address, SUBSCRIPTIONS},
+};
+use crate::{Hub, error::Error, events::Topic, id::ImageId};
 
 /// Changes a slow listener may be behind.
 const BACKLOG: usize = 256;
@@ -27,13 +30,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 const BATCH: i64 = 200;
 /// How often it is looked whether a session is still there.
 const LOOK: Duration = Duration::from_secs(30);
-/// Resources that one session may subscribe to.
-const MOST: usize = 1_000;
 
 /// Something happened to an image.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Change {
-    image: Arc<str>,
+    image: ImageId,
     /// Whether lists of images look different now.
     list: bool,
 }
@@ -62,25 +63,28 @@ impl Changes {
         let mut receiver = self.0.subscribe();
         async move {
             let telling = async {
-                let mut list = false;
+                let (mut list, mut recent) = (false, false);
                 let mut pause = Box::pin(tokio::time::sleep(Duration::ZERO));
                 while !ear.gone() {
                     let told = tokio::select! {
                         change = receiver.recv() => match change {
                             Ok(change) => {
-                                list |= change.list;
-                                ear.updated(&resources::image_uri(&change.image)).await
+                                (list, recent) = (list || change.list, true);
+                                ear.updated(|wanted| wanted.concerns(change.image)).await
                             }
+                            // What it was about is lost, so it may have been about anything.
                             Err(RecvError::Lagged(_)) => {
-                                list = true;
-                                true
+                                (list, recent) = (true, true);
+                                ear.updated(|wanted| wanted != Address::Recent).await
                             }
                             Err(RecvError::Closed) => return,
                         },
-                        () = &mut pause, if list => {
-                            list = false;
+                        () = &mut pause, if recent => {
+                            let changed = std::mem::take(&mut list);
+                            recent = false;
                             pause.set(tokio::time::sleep(PAUSE));
-                            ear.list_changed().await && ear.updated(resources::RECENT).await
+                            (!changed || ear.list_changed().await)
+                                && ear.updated(|wanted| wanted == Address::Recent).await
                         }
                         () = tokio::time::sleep(LOOK) => true,
                     };
@@ -113,9 +117,10 @@ async fn pass_on(hub: &Hub, sender: &broadcast::Sender<Change>, seen: &mut i64) 
         let Some(last) = events.last() else { return Ok(()) };
         *seen = last.seq;
         for event in events.into_iter().filter(|event| event.topic == Topic::Images) {
+            let Ok(image) = event.subject.parse() else { continue };
             let list = matches!(event.kind.as_str(), "queued" | "done" | "deleted");
             // An error means that nobody listens.
-            let _ = sender.send(Change { image: event.subject.into(), list });
+            let _ = sender.send(Change { image, list });
         }
     }
 }
@@ -125,7 +130,7 @@ pub(super) enum Ear {
     /// `subscriptions/listen` of 2026-07-28; its sink lets through only what was asked for.
     Listener(SubscriptionSink),
     /// A session of a handshake revision.
-    Session(Client, Arc<Mutex<HashSet<String>>>),
+    Session(Client, Subscribed),
 }
 
 impl Ear {
@@ -145,43 +150,62 @@ impl Ear {
         }
     }
 
-    async fn updated(&self, uri: &str) -> bool {
+    /// Tells of those resources it subscribed to that `changed`.
+    async fn updated(&self, changed: impl Fn(Address) -> bool) -> bool {
         match self {
             Self::Listener(sink) => {
-                let wanted = sink.accepted().resource_subscriptions.iter().flatten().any(|wanted| wanted == uri);
-                !wanted || sink.notify_resource_updated(uri).await.is_ok()
+                let wanted = sink.accepted().resource_subscriptions.iter().flatten();
+                for uri in wanted.filter(|uri| Address::read(uri).is_some_and(&changed)) {
+                    if sink.notify_resource_updated(uri).await.is_err() {
+                        return false;
+                    }
+                }
             }
             Self::Session(client, subscribed) => {
-                let wanted = subscribed.lock().unwrap_or_else(PoisonError::into_inner).contains(uri);
-                !wanted || client.notify_resource_updated(ResourceUpdatedNotificationParam::new(uri)).await.is_ok()
+                for address in subscribed.those(changed) {
+                    let told = ResourceUpdatedNotificationParam::new(address.uri());
+                    if client.notify_resource_updated(told).await.is_err() {
+                        return false;
+                    }
+                }
             }
         }
+        true
     }
 }
 
-/// What a session has subscribed to.
-#[derive(Default)]
+/// What a session has subscribed to. Cheap to clone.
+#[derive(Clone, Default)]
 pub(super) struct Subscribed {
-    uris: Arc<Mutex<HashSet<String>>>,
-    begun: AtomicBool,
+    addresses: Arc<Mutex<HashSet<Address>>>,
+    begun: Arc<AtomicBool>,
 }
 
 impl Subscribed {
-    /// The set to be told by; only the first time, however often a client says that it is ready.
-    pub(super) fn begin(&self) -> Option<Arc<Mutex<HashSet<String>>>> {
-        (!self.begun.swap(true, Ordering::Relaxed)).then(|| self.uris.clone())
+    /// Whether this is the first time, however often a client says that it is ready.
+    pub(super) fn begin(&self) -> bool {
+        !self.begun.swap(true, Ordering::Relaxed)
     }
 
-    pub(super) fn add(&self, uri: String) -> Result<(), ErrorData> {
-        let mut uris = self.uris.lock().unwrap_or_else(PoisonError::into_inner);
-        if uris.len() >= MOST && !uris.contains(&uri) {
-            return Err(ErrorData::invalid_params(format!("{MOST} subscriptions are the most; end some first"), None));
+    pub(super) fn add(&self, address: Address) -> Result<(), ErrorData> {
+        let mut addresses = self.lock();
+        if addresses.len() >= SUBSCRIPTIONS && !addresses.contains(&address) {
+            let message = format!("{SUBSCRIPTIONS} subscriptions are the most; end some first");
+            return Err(ErrorData::invalid_params(message, None));
         }
-        uris.insert(uri);
+        addresses.insert(address);
         Ok(())
     }
 
-    pub(super) fn remove(&self, uri: &str) {
-        self.uris.lock().unwrap_or_else(PoisonError::into_inner).remove(uri);
+    pub(super) fn remove(&self, address: Address) {
+        self.lock().remove(&address);
+    }
+
+    fn those(&self, wanted: impl Fn(Address) -> bool) -> Vec<Address> {
+        self.lock().iter().copied().filter(|address| wanted(*address)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<Address>> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

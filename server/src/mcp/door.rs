@@ -21,7 +21,9 @@ use rmcp::{
 use super::{
     args::Args,
     changes::{Ear, Subscribed},
-    prompts, resources, schema,
+    prompts,
+    resources::{self, Address},
+    schema,
     seat::Seat,
     state::Shared,
     tasks,
@@ -111,8 +113,8 @@ impl ServerHandler for Door {
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        if let Some(hearing) = self.subscribed.begin() {
-            let ear = Ear::Session(context.peer, hearing);
+        if self.subscribed.begin() {
+            let ear = Ear::Session(context.peer, self.subscribed.clone());
             self.mcp.hub.tasks.spawn(self.mcp.changes.tell(ear, self.mcp.hub.stop.clone()));
         }
     }
@@ -175,8 +177,8 @@ impl ServerHandler for Door {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let seat = self.sender(&context).await?;
-        resources::exists(&self.mcp.hub.images, &seat.caller, &request.uri).await?;
-        self.subscribed.add(request.uri)
+        let address = resources::existing(&self.mcp.hub.images, &seat.caller, &request.uri).await?;
+        self.subscribed.add(address)
     }
 
     async fn unsubscribe(
@@ -184,7 +186,9 @@ impl ServerHandler for Door {
         request: UnsubscribeRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.subscribed.remove(&request.uri);
+        if let Some(address) = Address::read(&request.uri) {
+            self.subscribed.remove(address);
+        }
         Ok(())
     }
 

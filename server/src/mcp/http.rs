@@ -1,29 +1,45 @@
 //! `/mcp`: what is checked before the SDK sees a request, and what is made better in its answers.
 
+use std::{
+    borrow::Cow,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
 use axum::{
     Extension, Json,
-    body::{Body, Bytes, to_bytes},
+    body::{Body, Bytes, HttpBody, to_bytes},
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use futures_util::StreamExt as _;
+use http_body::{Frame, SizeHint};
 use rmcp::{ServerHandler, model::ErrorCode};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use url::{Host, Url};
 
 use super::{
+    places::Place,
     seat::{Seat, Wire},
     socket,
-    state::{Entry, MESSAGE},
+    state::{Entry, MESSAGE, SMALL},
 };
 use crate::{
     error::{Failure, FailureKind},
     http::Visit,
 };
 
-/// The header that names a session of the handshake revisions.
-const SESSION: &str = "mcp-session-id";
+/// The method whose answers can be large.
+pub(super) const READ: &str = "resources/read";
+/// How long a large answer waits for its turn.
+pub(super) const TURN: Duration = Duration::from_secs(20);
+/// What is said to who sends too much, and to who reads too much at once.
+pub(super) const TOO_LARGE: &str = "the message is over 64 KiB; only a tool call may be larger";
+/// See above.
+pub(super) const BUSY: &str = "other pictures are on their way with this token; read them one after the other";
 
 /// Every method of `/mcp`.
 pub(super) async fn endpoint<F: ServerHandler>(
@@ -48,15 +64,19 @@ pub(super) async fn endpoint<F: ServerHandler>(
         let message = format!("too many calls with this token; wait {seconds} s and try again");
         return ([(header::RETRY_AFTER, seconds)], Failure::new(FailureKind::TooMany, message)).into_response();
     }
+    let Some(place) = mcp.connections.take(seat.token) else {
+        let message = "this token has too many connections and calls open; end some first";
+        return ([(header::RETRY_AFTER, "5")], Failure::new(FailureKind::TooMany, message)).into_response();
+    };
     if wire == Wire::Socket {
-        return socket::upgrade(entry, seat, request).await;
+        return socket::upgrade(entry, seat, place, request).await;
     }
     request.extensions_mut().insert(seat.clone());
-    call(&entry, seat, request).await
+    call(&entry, seat, place, request).await
 }
 
 /// One request of Streamable HTTP.
-async fn call<F: ServerHandler>(entry: &Entry<F>, seat: Seat, request: Request) -> Response {
+async fn call<F: ServerHandler>(entry: &Entry<F>, seat: Seat, place: Place, request: Request) -> Response {
     let mcp = &entry.mcp;
     let (mut parts, body) = request.into_parts();
     widen_accept(&mut parts.headers);
@@ -65,22 +85,63 @@ async fn call<F: ServerHandler>(entry: &Entry<F>, seat: Seat, request: Request) 
         return (StatusCode::PAYLOAD_TOO_LARGE, Json(Failure::invalid(message))).into_response();
     };
     let json = is(&parts.headers, "application/json");
-    if mcp.held.full() && !parts.headers.contains_key(SESSION) && begins_session(&body) {
-        let failure = Failure::new(FailureKind::TooMany, "the hub holds too many sessions; end some, or try later");
-        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "60")], Json(failure)).into_response();
+    let method = method(&body);
+    if too_large(&body, method.as_deref()) {
+        return (StatusCode::PAYLOAD_TOO_LARGE, Json(Failure::invalid(TOO_LARGE))).into_response();
     }
+    let reading = match method.as_deref() {
+        Some(READ) => match mcp.reads.wait(seat.token, TURN).await {
+            Some(place) => Some(place),
+            None => {
+                let failure = Failure::new(FailureKind::TooMany, BUSY);
+                return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], Json(failure)).into_response();
+            }
+        },
+        _ => None,
+    };
     let request = Request::from_parts(parts, Body::from(body.clone()));
     let response = entry.service(&seat).handle(request).await.map(Body::new);
     if json && response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
         let (code, message, id) = what_is_wrong(&body);
         return (StatusCode::BAD_REQUEST, Json(error(code, message, &id))).into_response();
     }
+    // Until the answer has left, or nobody wants it any more.
+    let kept = (place, reading, seat.left.clone().drop_guard());
     if !is(response.headers(), "text/event-stream") {
-        return response;
+        return response.map(|body| Body::new(Kept { body, _kept: kept }));
     }
     let auth = mcp.hub.auth.clone();
     let gone = Box::pin(async move { seat.gone(&auth).await });
-    response.map(|body| Body::from_stream(body.into_data_stream().take_until(gone)))
+    response.map(|body| {
+        let body = Body::from_stream(body.into_data_stream().take_until(gone));
+        Body::new(Kept { body, _kept: kept })
+    })
+}
+
+/// A body, and what is held until it is dropped.
+struct Kept<T> {
+    body: Body,
+    _kept: T,
+}
+
+impl<T: Unpin> HttpBody for Kept<T> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// The hub's address as this request reached it. The name was checked before: it is one of ours.
@@ -137,8 +198,19 @@ fn is(headers: &HeaderMap, kind: &str) -> bool {
     value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind)
 }
 
-fn begins_session(body: &Bytes) -> bool {
-    serde_json::from_slice::<Value>(body).is_ok_and(|message| message["method"] == "initialize")
+/// The method of a message, if it is one.
+pub(super) fn method(body: &[u8]) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Message<'a> {
+        #[serde(borrow)]
+        method: Option<Cow<'a, str>>,
+    }
+    serde_json::from_slice::<Message<'_>>(body).ok()?.method
+}
+
+/// Whether a message is larger than its kind may be.
+pub(super) fn too_large(body: &[u8], method: Option<&str>) -> bool {
+    body.len() > SMALL && method != Some("tools/call")
 }
 
 /// Why a body is no message: the JSON-RPC error, and the id of the request if it had one.

@@ -15,6 +15,7 @@ mod http;
 mod inline;
 mod limit;
 mod met;
+mod places;
 mod prompts;
 mod resources;
 mod schema;

@@ -29,15 +29,18 @@ use crate::{
 pub(super) const RECENT: &str = "central://images";
 /// Images in one page of the list, and in the list of recent ones.
 const PAGE: u32 = 50;
-/// Largest picture that is given as a resource: in base64 it must fit into 16 MB, the most that clients take in one message.
-const MOST: i64 = 12_000_000;
+/// Largest picture that is given as a resource: its base64 must fit into 16 MB, the most that clients take in one message, and
+/// some of them into the memory of a small machine.
+const MOST: i64 = 8_000_000;
 /// How long a list may be kept, in milliseconds. Changes are told besides.
 const LIST: u64 = 5_000;
+/// Resources that one listener or session may subscribe to.
+pub(super) const SUBSCRIPTIONS: usize = 500;
 /// A picture never changes.
 const PICTURE: u64 = 86_400_000;
 
 /// What an address means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Address {
     /// The newest images.
     Recent,
@@ -60,12 +63,27 @@ impl Address {
             None => Self::Image(id),
             Some(n) => Self::Picture(id, n.parse::<usize>().ok()?.checked_sub(1)?),
         };
-        parts.next().is_none().then_some(address)
+        // One spelling each: what is compared later is compared as text by clients, and no zeros pile up.
+        (address.uri() == uri).then_some(address)
+    }
+
+    /// Its text.
+    pub(super) fn uri(self) -> String {
+        match self {
+            Self::Recent => RECENT.into(),
+            Self::Image(id) => image_uri(id),
+            Self::Picture(id, n) => picture_uri(id, n),
+        }
+    }
+
+    /// Whether what it names looks different after something happened to `image`.
+    pub(super) fn concerns(self, image: ImageId) -> bool {
+        matches!(self, Self::Image(id) | Self::Picture(id, _) if id == image)
     }
 }
 
 /// The address of an image's facts.
-pub(super) fn image_uri(id: impl std::fmt::Display) -> String {
+pub(super) fn image_uri(id: ImageId) -> String {
     format!("{RECENT}/{id}")
 }
 
@@ -155,12 +173,13 @@ async fn picture(
     Ok(ResourceContents::blob(BASE64_STANDARD.encode(bytes), uri).with_mime_type(file.media_type))
 }
 
-/// Whether there is such a resource, for a subscription.
-pub(super) async fn exists(images: &Images, who: &Caller, uri: &str) -> Result<(), ErrorData> {
-    match Address::read(uri).ok_or_else(|| absent(uri))? {
-        Address::Recent => Ok(()),
-        Address::Image(id) | Address::Picture(id, _) => one(images, who, id, uri).await.map(drop),
+/// What a subscription is for, if there is such a resource.
+pub(super) async fn existing(images: &Images, who: &Caller, uri: &str) -> Result<Address, ErrorData> {
+    let address = Address::read(uri).ok_or_else(|| absent(uri))?;
+    if let Address::Image(id) | Address::Picture(id, _) = address {
+        one(images, who, id, uri).await?;
     }
+    Ok(address)
 }
 
 /// What of a subscription is heard: our own resources, and the list of them. Tools and prompts change only with the program.
@@ -170,7 +189,7 @@ pub(super) fn accepted(requested: &SubscriptionFilter) -> SubscriptionFilter {
     accepted.resource_subscriptions = requested
         .resource_subscriptions
         .as_ref()
-        .map(|uris| uris.iter().filter(|uri| Address::read(uri).is_some()).take(1_000).cloned().collect());
+        .map(|uris| uris.iter().filter(|uri| Address::read(uri).is_some()).take(SUBSCRIPTIONS).cloned().collect());
     accepted
 }
 
@@ -233,6 +252,8 @@ mod tests {
             (format!("{RECENT}/{id}/1"), Some(Address::Picture(parsed, 0))),
             (format!("{RECENT}/{id}/16"), Some(Address::Picture(parsed, 15))),
             (format!("{RECENT}/{id}/0"), None),
+            (format!("{RECENT}/{id}/01"), None),
+            (format!("{RECENT}/{}", id.to_uppercase()), None),
             (format!("{RECENT}/{id}/-1"), None),
             (format!("{RECENT}/{id}/1/2"), None),
             (format!("{RECENT}/"), None),

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::http::request::Parts;
 use rmcp::{ErrorData, model::Extensions};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::Auth,
@@ -46,6 +47,8 @@ pub(super) struct Seat {
     pub(super) home: Arc<str>,
     /// What the connection runs over.
     pub(super) wire: Wire,
+    /// Fires when nobody can hear the answer any more. In a session of the handshake revisions the SDK does not tell.
+    pub(super) left: CancellationToken,
 }
 
 impl Seat {
@@ -59,7 +62,7 @@ impl Seat {
                 make one under Settings and send it as \"Authorization: Bearer TOKEN\"";
             return Err(Failure::new(FailureKind::Unauthorized, message));
         };
-        Ok(Self { token: *token, caller, home: home.into(), wire })
+        Ok(Self { token: *token, caller, home: home.into(), wire, left: CancellationToken::new() })
     }
 
     /// The seat that a message came from: with the HTTP request around it, or with the message itself from a socket.

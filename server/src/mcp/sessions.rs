@@ -1,7 +1,7 @@
 //! Sessions of the handshake revisions: each belongs to the token that began it, and there is a most of them.
 //!
 //! The SDK keeps the sessions themselves. [`Bound`] is its view for one token: another token's session is as absent as none
-//! at all. Where a token has too many, the one that was used least recently ends: its client begins a new one.
+//! at all. Where a token has too many, or all together, the one that was used least recently ends: its client begins a new one.
 
 use std::{
     collections::HashMap,
@@ -19,13 +19,14 @@ use rmcp::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::id::TokenId;
+use crate::{clock::Stopwatch, id::TokenId};
 
 /// Sessions that one token may have.
 pub(super) const OF_ONE: usize = 100;
 /// Sessions in all: each costs about 55 KiB.
-const IN_ALL: usize = 2_000;
-/// A session that is not used for so long ends. Some clients do not begin a new one when theirs is gone, so it is long.
+pub(super) const IN_ALL: usize = 1_000;
+/// A session that its client does not use for so long ends. Some clients do not begin a new one when theirs is gone, so it is
+/// long. Looked at when another begins; until then it costs little.
 const IDLE: Duration = Duration::from_secs(8 * 3600);
 
 /// All sessions, with the token of each.
@@ -38,25 +39,20 @@ pub(super) struct Held {
 #[derive(Default)]
 struct Book {
     holders: HashMap<SessionId, Holder>,
-    /// Counts the uses; the larger number is the later use.
-    uses: u64,
 }
 
 struct Holder {
     token: TokenId,
-    used: u64,
+    /// Since its client last used it. What the hub says to a session is no use of it.
+    unused: Stopwatch,
 }
 
 impl Held {
     pub(super) fn new(tasks: TaskTracker) -> Self {
         let mut inner = LocalSessionManager::default();
-        inner.session_config.keep_alive = Some(IDLE);
+        // The SDK would begin its count anew at every word of ours; ours is in the book.
+        inner.session_config.keep_alive = None;
         Self { inner, book: Mutex::default(), tasks }
-    }
-
-    /// Whether no session can be begun by anybody.
-    pub(super) fn full(&self) -> bool {
-        self.book().holders.len() >= IN_ALL
     }
 
     /// How many sessions a token has.
@@ -71,23 +67,28 @@ impl Held {
 }
 
 impl Book {
-    /// Writes a new session down; gives the one that must end for it.
-    fn begin(&mut self, id: SessionId, token: TokenId) -> Option<SessionId> {
-        self.uses += 1;
-        self.holders.insert(id, Holder { token, used: self.uses });
-        let mine = || self.holders.iter().filter(|(_, holder)| holder.token == token);
-        let over = mine().count() > OF_ONE;
-        let oldest = mine().min_by_key(|(_, holder)| holder.used).map(|(id, _)| id.clone()).filter(|_| over)?;
-        self.holders.remove(&oldest);
-        Some(oldest)
+    /// Writes a new session down; gives those that must end for it.
+    fn begin(&mut self, id: SessionId, token: TokenId) -> Vec<SessionId> {
+        let mut ending: Vec<SessionId> =
+            self.holders.iter().filter(|(_, it)| it.unused.elapsed() > IDLE).map(|(id, _)| id.clone()).collect();
+        for id in &ending {
+            self.holders.remove(id);
+        }
+        let (mine, all) = (self.holders.values().filter(|it| it.token == token).count(), self.holders.len());
+        if mine >= OF_ONE || all >= IN_ALL {
+            let may_go = self.holders.iter().filter(|(_, it)| mine < OF_ONE || it.token == token);
+            let oldest = may_go.max_by_key(|(_, it)| it.unused.elapsed()).map(|(id, _)| id.clone());
+            ending.extend(oldest.inspect(|id| drop(self.holders.remove(id))));
+        }
+        self.holders.insert(id, Holder { token, unused: Stopwatch::start() });
+        ending
     }
 
     /// Whether the session is `token`'s; then it was used now.
     fn used(&mut self, id: &SessionId, token: TokenId) -> bool {
-        self.uses += 1;
         match self.holders.get_mut(id).filter(|holder| holder.token == token) {
             Some(holder) => {
-                holder.used = self.uses;
+                holder.unused = Stopwatch::start();
                 true
             }
             None => false,
@@ -114,7 +115,7 @@ impl SessionManager for Bound {
     async fn create_session(&self) -> Result<(SessionId, Self::Transport), Self::Error> {
         let (id, transport) = self.held.inner.create_session().await?;
         let ending = self.held.book().begin(id.clone(), self.token);
-        if let Some(ending) = ending {
+        for ending in ending {
             let held = self.held.clone();
             // Beside this call: a session whose client does not read may be slow to hear that it ends.
             self.held.tasks.spawn(async move {

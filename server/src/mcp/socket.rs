@@ -4,7 +4,12 @@
 //! Who it is was decided by the upgrade request; the socket ends when that token does. Cancellation is
 //! `notifications/cancelled`, as on stdio.
 
-use std::{borrow::Cow, pin::pin, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    pin::pin,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     Json,
@@ -21,7 +26,7 @@ use futures_util::{
 };
 use rmcp::{
     RoleServer, ServerHandler,
-    model::{ClientJsonRpcMessage, ErrorCode, JsonRpcMessage},
+    model::{ClientJsonRpcMessage, ClientNotification, ErrorCode, JsonRpcMessage, JsonRpcNotification, RequestId},
     service::{RxJsonRpcMessage, TxJsonRpcMessage, serve_server_with_ct},
     transport::{Transport, TransportAdapterIdentity},
 };
@@ -34,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     http,
+    places::Place,
     seat::Seat,
     state::{Entry, MESSAGE, Shared},
 };
@@ -47,8 +53,10 @@ const BUFFER: usize = 4 << 10;
 const BACKLOG: usize = 16;
 /// How often a ping is sent. After three without a word the client is gone.
 const PING: Duration = Duration::from_secs(30);
-/// How long a client may take to read one message.
+/// How long a client may take to read one message: so long, and a second more for each [`PACE`] bytes of it.
 const WRITE: Duration = Duration::from_secs(30);
+/// Bytes a second of a link that is slow and still of use.
+const PACE: u64 = 32 << 10;
 
 /// Whether the request wants to become a WebSocket.
 pub(super) fn asked_for(headers: &HeaderMap) -> bool {
@@ -57,7 +65,7 @@ pub(super) fn asked_for(headers: &HeaderMap) -> bool {
 }
 
 /// Answers the upgrade request, and holds the socket.
-pub(super) async fn upgrade<F: ServerHandler>(entry: Entry<F>, seat: Seat, request: Request) -> Response {
+pub(super) async fn upgrade<F: ServerHandler>(entry: Entry<F>, seat: Seat, place: Place, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]),
@@ -73,7 +81,12 @@ pub(super) async fn upgrade<F: ServerHandler>(entry: Entry<F>, seat: Seat, reque
         .max_frame_size(MESSAGE)
         .read_buffer_size(BUFFER)
         .write_buffer_size(BUFFER)
-        .on_upgrade(move |socket| tasks.track_future(hold(entry, seat, socket)))
+        .on_upgrade(move |socket| {
+            tasks.track_future(async move {
+                hold(entry, seat, socket).await;
+                drop(place);
+            })
+        })
 }
 
 /// Serves one socket to its end.
@@ -81,7 +94,7 @@ async fn hold<F: ServerHandler>(entry: Entry<F>, seat: Seat, socket: WebSocket) 
     metrics::gauge!("central_mcp_sockets").increment(1.0);
     let (sink, stream) = socket.split();
     let (sender, receiver) = mpsc::channel(BACKLOG);
-    let writer = Writer { sink: Arc::new(Mutex::new(sink)), broken: CancellationToken::new() };
+    let writer = Writer { sink: Arc::new(Mutex::new(sink)), broken: CancellationToken::new(), reading: Arc::default() };
     let line = Line { writer: writer.clone(), receiver };
     let end = CancellationToken::new();
     let mut serving = pin!(serve(entry.front(), line, end.clone()));
@@ -157,7 +170,11 @@ async fn read(
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return End::Gone,
                 };
-                match take(mcp, seat, &text) {
+                // Who sends too fast is read from more slowly.
+                if let Err(wait) = mcp.limit.take(seat.token, mcp.hub.clock.now()) {
+                    tokio::time::sleep(Duration::from_millis(wait.unsigned_abs())).await;
+                }
+                match take(mcp, seat, writer, &text).await {
                     Ok(message) => if sender.send(message).await.is_err() {
                         return End::Gone;
                     },
@@ -167,7 +184,10 @@ async fn read(
                 }
             }
             _ = ping.tick() => {
-                if heard.elapsed() > PING * 3 || writer.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
+                // While a large answer is on its way, that is the sign of life.
+                if writer.sink.try_lock().is_err() {
+                    heard = Stopwatch::start();
+                } else if heard.elapsed() > PING * 3 || writer.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
                     return End::Gone;
                 }
             }
@@ -179,18 +199,28 @@ async fn read(
 }
 
 /// One frame as a message with its sender, or the error to answer with.
-fn take(mcp: &Shared, seat: &Seat, text: &str) -> Result<ClientJsonRpcMessage, Value> {
+async fn take(mcp: &Shared, seat: &Seat, writer: &Writer, text: &str) -> Result<ClientJsonRpcMessage, Value> {
+    let method = http::method(text.as_bytes());
+    if http::too_large(text.as_bytes(), method.as_deref()) {
+        return Err(http::error(ErrorCode::INVALID_REQUEST, http::TOO_LARGE, &Value::Null));
+    }
     let mut message: ClientJsonRpcMessage = serde_json::from_str(text).map_err(|_| {
         let (code, said, id) = http::what_is_wrong(text.as_bytes());
         http::error(code, said, &id)
     })?;
-    if let Err(wait) = mcp.limit.take(seat.token, mcp.hub.clock.now()) {
-        let id = match &message {
-            JsonRpcMessage::Request(request) => request.id.clone().into_json_value(),
-            _ => Value::Null,
-        };
-        let said = format!("too many calls with this token; wait {} s and try again", wait / 1000 + 1);
-        return Err(http::error(ErrorCode(-32_000), said, &id));
+    match &message {
+        JsonRpcMessage::Request(request) if method.as_deref() == Some(http::READ) => {
+            let Some(place) = mcp.reads.wait(seat.token, http::TURN).await else {
+                return Err(http::error(ErrorCode(-32_000), http::BUSY, &request.id.clone().into_json_value()));
+            };
+            writer.reading().push((request.id.clone(), place));
+        }
+        // To what was cancelled no answer comes.
+        JsonRpcMessage::Notification(JsonRpcNotification {
+            notification: ClientNotification::CancelledNotification(cancelled),
+            ..
+        }) => writer.answered(cancelled.params.request_id.as_ref()),
+        _ => {}
     }
     message.insert_extension(seat.clone());
     Ok(message)
@@ -213,16 +243,32 @@ struct Writer {
     sink: Arc<Mutex<SplitSink<WebSocket, Message>>>,
     /// Fires when there is no use in writing more.
     broken: CancellationToken,
+    /// The requests whose answers may be large, and the place that each holds until its answer is out.
+    reading: Arc<std::sync::Mutex<Vec<(RequestId, Place)>>>,
 }
 
 impl Writer {
     async fn send(&self, message: Message) -> Result<(), WriteError> {
-        let writing = async { self.sink.lock().await.send(message).await };
-        let result = match tokio::time::timeout(WRITE, writing).await {
+        let bytes = if let Message::Text(text) = &message { text.len() as u64 } else { 0 };
+        let most = WRITE + Duration::from_secs(bytes / PACE);
+        let mut sink = self.sink.lock().await;
+        let result = match tokio::time::timeout(most, sink.send(message)).await {
             Ok(result) => result.map_err(WriteError::from),
             Err(_) => Err(WriteError::Slow),
         };
         result.inspect_err(|_| self.broken.cancel())
+    }
+
+    fn reading(&self) -> std::sync::MutexGuard<'_, Vec<(RequestId, Place)>> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the place of one request with this id back.
+    fn answered(&self, id: Option<&RequestId>) {
+        let mut reading = self.reading();
+        if let Some(n) = reading.iter().position(|(reading, _)| Some(reading) == id) {
+            reading.swap_remove(n);
+        }
     }
 }
 
@@ -244,7 +290,15 @@ impl Transport<RoleServer> for Line {
         item: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
         let writer = self.writer.clone();
-        async move { writer.send(Message::text(serde_json::to_string(&item)?)).await }
+        async move {
+            let sent = writer.send(Message::text(serde_json::to_string(&item)?)).await;
+            match &item {
+                JsonRpcMessage::Response(response) => writer.answered(Some(&response.id)),
+                JsonRpcMessage::Error(error) => writer.answered(error.id.as_ref()),
+                _ => {}
+            }
+            sent
+        }
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {

@@ -16,6 +16,7 @@ use super::{
     http,
     limit::Limit,
     met::Met,
+    places::Places,
     seat::Seat,
     sessions::{Bound, Held},
 };
@@ -23,8 +24,17 @@ use crate::Hub;
 
 /// Largest message taken in, by HTTP and by WebSocket. The layer on the pages has the same limit.
 pub(super) const MESSAGE: usize = 2 << 20;
+/// Largest message that is no tool call: only those carry pictures, and what the others say may be kept for long.
+pub(super) const SMALL: usize = 64 << 10;
 /// Pictures that are read or scaled for an answer at the same time: each needs tens of megabytes for a moment.
 const HEAVY: usize = 2;
+
+/// Requests under way and sockets: of one token, and in all. The hub's own limit of connections is below the second.
+const CONNECTIONS: (usize, usize) = (64, 2_000);
+/// Calls that wait for an image. Who has more gets the image's id at once.
+const WAITS: (usize, usize) = (32, 1_000);
+/// Pictures on their way to a client that may read slowly: each takes some forty megabytes, in the worst case.
+const READS: (usize, usize) = (2, 8);
 
 /// How the door is set up.
 #[derive(Clone, Debug)]
@@ -51,6 +61,9 @@ pub(super) struct Shared {
     pub(super) options: McpOptions,
     pub(super) held: Arc<Held>,
     pub(super) limit: Limit,
+    pub(super) connections: Places,
+    pub(super) waits: Places,
+    pub(super) reads: Places,
     pub(super) changes: Changes,
     pub(super) met: Met,
     pub(super) heavy: Semaphore,
@@ -72,6 +85,9 @@ impl Mcp {
         Self(Arc::new(Shared {
             hub: hub.clone(),
             limit: Limit::new(options.calls_per_minute),
+            connections: Places::new(CONNECTIONS.0, CONNECTIONS.1),
+            waits: Places::new(WAITS.0, WAITS.1),
+            reads: Places::new(READS.0, READS.1),
             options,
             held: Arc::new(Held::new(hub.tasks.clone())),
             changes: Changes::start(hub),

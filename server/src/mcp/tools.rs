@@ -125,7 +125,15 @@ async fn generate_image(call: &Call<'_>, mut args: Args) -> Result<CallToolRespo
     if call.takes_tasks() && wait != Some(Patience::None) {
         return Ok(tasks::created(&view).into());
     }
-    let view = waiting::wait(call, view.id, wait.unwrap_or(Patience::Sensible), cancel).await?;
+    let view = match waiting::wait(call, view.id, wait.unwrap_or(Patience::Sensible), cancel).await {
+        Ok(view) => view,
+        Err(refused @ Error::Refused(_)) => return Err(refused),
+        Err(error) => {
+            // It is accepted; without its id the caller would ask again.
+            tracing::warn!(%error, image.id = %view.id, "an image cannot be waited for");
+            view
+        }
+    };
     Ok(answer::about(call.mcp, call.seat, &view, true).await?.into())
 }
 

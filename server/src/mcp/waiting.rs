@@ -32,9 +32,10 @@ pub(super) enum Patience {
 }
 
 impl Patience {
-    /// With progress a client lives on; without, it gives up at 60 s, and the hub's own limit is 90 s to the first byte.
+    /// With progress a client lives on; without, it gives up at 60 s, and the hub's own limit is 90 s to the first byte, in
+    /// which a preview must be made besides.
     fn limit(self, progress: bool) -> Duration {
-        let (sensible, most) = if progress { (240, super::schema::LONGEST_WAIT) } else { (50, 80) };
+        let (sensible, most) = if progress { (240, super::schema::LONGEST_WAIT) } else { (50, 60) };
         Duration::from_secs(match self {
             Self::None => 0,
             Self::Sensible => sensible,
@@ -49,7 +50,9 @@ pub(super) async fn wait(call: &Call<'_>, id: ImageId, patience: Patience, cance
     // Subscribe first, then read: nothing that happens in between is missed.
     let (mut changed, mut live) = (hub.events.follow(), hub.images.follow());
     let token = call.context.meta.get_progress_token();
-    let limit = patience.limit(token.is_some());
+    // Who lets too many calls wait gets an id at once.
+    let place = call.mcp.waits.take(call.seat.token);
+    let limit = place.as_ref().map_or(Duration::ZERO, |_| patience.limit(token.is_some()));
     let mut reporter = Reporter::new(call.context.peer.clone(), token);
     let mut deadline = Box::pin(tokio::time::sleep(limit));
     loop {
@@ -75,15 +78,20 @@ pub(super) async fn wait(call: &Call<'_>, id: ImageId, patience: Patience, cance
             }
         };
         let look = tokio::select! {
-            look = look => look,
-            () = &mut deadline => false,
+            biased;
+            // First: when the hub stops all its connections go, and that is nobody's wish to cancel.
             () = hub.stop.cancelled() => false,
             () = gone.cancelled() => {
-                if cancel {
+                if cancel && !hub.stop.is_cancelled() {
                     return hub.images.cancel(who, id).await;
                 }
                 false
             }
+            () = call.seat.left.cancelled(), if cancel => {
+                return if hub.stop.is_cancelled() { Ok(view) } else { hub.images.cancel(who, id).await };
+            }
+            () = &mut deadline => false,
+            look = look => look,
         };
         if !look {
             return hub.images.get(who, id).await;
@@ -159,7 +167,7 @@ mod tests {
             (Patience::Sensible, true, 240),
             (Patience::Sensible, false, 50),
             (Patience::Seconds(30), false, 30),
-            (Patience::Seconds(300), false, 80),
+            (Patience::Seconds(300), false, 60),
             (Patience::Seconds(9_999), true, 600),
         ];
         for (patience, progress, seconds) in cases {
