@@ -82,6 +82,7 @@ fn words(topic: Topic, kind: &str) -> Option<&'static str> {
         (Topic::Auth, "signed-in") => "signed in",
         (Topic::Auth, "signed-out") => "signed out",
         (Topic::Auth, "locked") => "locked after failed sign-ins:",
+        (Topic::Auth, "connected") => "came in with",
         (Topic::Auth, "revoked") => "revoked",
         (Topic::Auth, "added") => "added",
         (Topic::Auth, "removed") => "removed",
