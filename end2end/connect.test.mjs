@@ -65,14 +65,14 @@ scene('a token made here lets an agent in, and the page tells its name, version 
     }
     await page.getByText('Claude Code', { exact: true }).click();
     await until('the address follows', () => page.url().includes('client=claude-code&token='));
-    assert.match((await commands(page).allInnerTexts()).join('\n'), /ws:\/\/127\.0\.0\.1:\d+\/mcp/);
+    assert.match((await commands(page).allInnerTexts()).join('\n'), /ws:\/\/[a-z0-9.]+:\d+\/mcp/);
     assert.equal(await page.evaluate(() => window.sameDocument), true, 'without a reload');
 
     // After a reload the secret is gone, and who came in is still told.
     await open(page, new URL(page.url()).pathname + new URL(page.url()).search);
     await line.getByText('codex-mcp-client 0.142.3').waitFor();
     assert.ok(!(await page.content()).includes(secret), 'the secret was shown once');
-    // The next agent gets the next name; this one is in the list of tokens.
+    // It is in the list of tokens.
     await page.goto('/settings');
     await page.locator('#tokens').getByRole('cell', { name: 'agent reviewer' }).first().waitFor();
     await page.locator('#tokens').getByRole('link', { name: 'Connect an agent' }).waitFor();
@@ -89,10 +89,14 @@ scene('the palette leads to it, and a keyboard is enough', async ({ hub, page })
     await page.getByRole('textbox', { name: 'Agent' }).focus();
     await page.keyboard.press('Enter');
     await step(page, 'See it connect').getByText('Waiting for the first call').waitFor();
+    await until('the focus is at what was made', () => page.evaluate(() => document.activeElement?.innerText.includes('Token of agent a')));
     await page.getByRole('radio', { name: 'Claude Code' }).focus();
     await page.keyboard.press('ArrowRight');
     await until('the next client is shown', async () => (await commands(page).allInnerTexts()).some(text => text.startsWith('codex mcp add')));
     assert.equal(await page.getByRole('radio', { name: 'Codex' }).evaluate(node => node === document.activeElement), true, 'the focus stays');
+    await page.getByRole('button', { name: 'Another agent' }).press('Enter');
+    await until('the next name is proposed', async () => await page.getByRole('textbox', { name: 'Agent' }).inputValue() === 'b');
+    assert.match(await commands(page).first().innerText(), /^export CENTRAL_MCP_TOKEN=YOUR_TOKEN|codex/);
 });
 
 scene('who may not make tokens is told whom to ask, and still sees what to paste', async ({ hub, page, context }) => {

@@ -39,6 +39,8 @@ struct Desk {
     client: Memo<Client>,
     /// Since when it is waited, in milliseconds since 1970 UTC.
     since: RwSignal<i64>,
+    /// How many tokens were made here.
+    count: RwSignal<u32>,
     go: StoredValue<Box<dyn Fn(Client, Option<TokenId>) + Send + Sync>>,
 }
 
@@ -56,6 +58,7 @@ impl Desk {
             token: Memo::new(move |_| query.read().get("token").and_then(|id| id.parse().ok())),
             client: Memo::new(move |_| Client::of(&query.read().get("client").unwrap_or_default())),
             since: RwSignal::new(live().now.get_untracked()),
+            count: RwSignal::new(0),
             go: StoredValue::new(Box::new(go)),
         }
     }
@@ -70,6 +73,7 @@ impl Desk {
         let (id, client) = (token.token.id, self.client.get_untracked());
         self.since.set(live().now.get_untracked());
         self.made.set(Some(token));
+        self.count.update(|count| *count += 1);
         self.go.with_value(|go| go(client, Some(id)));
     }
 
@@ -153,7 +157,7 @@ fn ClientStep(desk: Desk) -> impl IntoView {
                 <legend class="hidden">"Client"</legend>
                 <div class="segments">{Client::ALL.map(segment).collect_view()}</div>
             </fieldset>
-            {move || hint().map(|hint| view! { <p class="note"><mark>{PLACE}</mark> {hint}</p> })}
+            {move || hint().map(|hint| view! { <p class="quiet"><mark>{PLACE}</mark> {hint}</p> })}
             {all}
             <p class="help" hidden=move || !here()>
                 "This address is only for programs on the hub's own machine. For agents elsewhere, open this page by a name that they can reach."

@@ -101,9 +101,9 @@ pub(super) fn snippets(client: Client, origin: &str, token: Option<&str>) -> Vec
                     ))
                 ),
             ),
-            export("Or share it with the project: keep the token in the environment,"),
+            export("Or with a file that everybody on the project shares. First the token, in the environment:"),
             write(
-                "and name the variable in a file that can be committed.",
+                "Then the file. It holds no secret and can be committed.",
                 ".mcp.json",
                 servers(&format!(
                     r#""type": "http",
@@ -131,7 +131,9 @@ pub(super) fn snippets(client: Client, origin: &str, token: Option<&str>) -> Vec
             "~/.gemini/settings.json",
             servers(&format!(
                 r#""httpUrl": {},
-      "headers": {{ "Authorization": {} }},
+      "headers": {{
+        "Authorization": {}
+      }},
       "timeout": 600000"#,
                 json(&http),
                 json(&bearer)
@@ -164,7 +166,9 @@ pub(super) fn snippets(client: Client, origin: &str, token: Option<&str>) -> Vec
             "~/.cursor/mcp.json",
             servers(&format!(
                 r#""url": {},
-      "headers": {{ "Authorization": {} }}"#,
+      "headers": {{
+        "Authorization": {}
+      }}"#,
                 json(&http),
                 json(&bearer)
             )),
@@ -176,7 +180,12 @@ pub(super) fn snippets(client: Client, origin: &str, token: Option<&str>) -> Vec
                 format!(
                     r#"{{
   "inputs": [
-    {{ "id": "hub-token", "type": "promptString", "description": "Token of the hub", "password": true }}
+    {{
+      "id": "hub-token",
+      "type": "promptString",
+      "description": "Token of the hub",
+      "password": true
+    }}
   ],
   "servers": {{
     "hub": {{
@@ -197,18 +206,20 @@ pub(super) fn snippets(client: Client, origin: &str, token: Option<&str>) -> Vec
         ],
         Client::Other => vec![
             write(
-                "For a client that only starts programs: central-mcp carries its lines to the hub. It must be installed there.",
+                "For a client that only starts programs. Install central-mcp where it runs.",
                 "mcpServers",
                 servers(&format!(
                     r#""command": "central-mcp",
       "args": ["mcp", "--url", {}],
-      "env": {{ "{VARIABLE}": {} }}"#,
+      "env": {{
+        "{VARIABLE}": {}
+      }}"#,
                     json(&http),
                     json(token)
                 )),
             ),
-            write("For any client of Streamable HTTP: the address,", "address", http),
-            write("and the header that it sends.", "header", header(&bearer)),
+            write("For any other client of Streamable HTTP, the address:", "address", http),
+            write("And the header that it sends:", "header", header(&bearer)),
         ],
     }
 }

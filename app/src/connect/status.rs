@@ -24,14 +24,16 @@ pub(super) fn StatusStep(
 ) -> impl IntoView {
     let live = live();
     let event = move || met.get().and_then(Result::ok).flatten();
-    let line = move || match (desk.token.get(), met.get()) {
+    let line = move || {
+        match (desk.token.get(), met.get()) {
         (_, Some(Err(refusal))) => view! { <p class="failure" role="alert">{refusal.to_string()}</p> }.into_any(),
         (None, _) => {
-            view! { <p class="state idle">"Make a token first. What connects with it is told here, by itself."</p> }
+            view! { <p class="state idle"><span>"Make a token first. What connects with it is told here, by itself."</span></p> }
                 .into_any()
         }
         (Some(_), Some(Ok(Some(event)))) => connected(event),
-        (Some(_), _) => view! { <p class="state wait">"Waiting for the first call…"</p> }.into_any(),
+        (Some(_), _) => view! { <p class="state wait"><span>"Waiting for the first call…"</span></p> }.into_any(),
+    }
     };
     let first = move || {
         event().map(|_| {
@@ -72,7 +74,7 @@ fn connected(event: EventView) -> AnyView {
     let Hello { client, revision, wire } = Hello::read(&event.detail);
     view! {
         <p class="state ok">
-            <b>{client}</b> " connected"
+            <span><b>{client}</b> " connected"</span>
             <small>"protocol " <span>{revision}</span> {wire.map(|wire| format!(" · over {wire}"))} " · " <Ago at=event.at /></small>
         </p>
     }

@@ -21,8 +21,8 @@ pub(super) fn TokenStep(
     desk: Desk,
 ) -> impl IntoView {
     let me = use_me();
-    // Only for the name that is proposed, so it need not be live.
-    let known = Resource::new(|| (), |()| calls::list_tokens());
+    // Only for the name that is proposed: asked again when a token was made here, and not more often.
+    let known = Resource::new(move || desk.count.get(), |_| calls::list_tokens());
     let form = move || {
         known.get().map(|known| {
             let name = proposal(&known.unwrap_or_default());
@@ -36,9 +36,9 @@ pub(super) fn TokenStep(
     view! {
         <section class="card step" aria-labelledby="step-token">
             <header><i aria-hidden="true">"1"</i> <h2 id="step-token">"Make a token"</h2></header>
-            <div aria-live="polite">{move || desk.made.get().map(|token| made(token, desk))}</div>
+            {move || desk.made.get().map(|token| made(token, desk))}
             <div hidden=move || desk.made.with(Option::is_some)>
-                <Suspense fallback=|| view! { <div class="skeleton form" aria-hidden="true"></div> }>{form}</Suspense>
+                <Transition fallback=|| view! { <div class="skeleton form" aria-hidden="true"></div> }>{form}</Transition>
             </div>
         </section>
     }
@@ -84,8 +84,15 @@ fn Form(desk: Desk, name: String) -> impl IntoView {
 fn made(token: NewToken, desk: Desk) -> AnyView {
     let NewToken { secret, token } = token;
     let slug = token.agent.unwrap_or_default();
+    // The button that had the focus is gone; what came of it is read next.
+    let node = NodeRef::<leptos::html::Div>::new();
+    Effect::new(move || {
+        if let Some(node) = node.get() {
+            let _ = node.focus();
+        }
+    });
     view! {
-        <div class="made">
+        <div class="made" node_ref=node tabindex="-1">
             <p class="who">{actor_face(&format!("agent:{slug}"))} <b>{format!("Token of agent {slug}")}</b> <span class="badge ok">"made"</span></p>
             <div class="command"><code class="mono">{secret.clone()}</code> <CopyButton text=secret what="the token" /></div>
             <p class="help">"Shown this once: the hub keeps only a hash. It already stands in what you paste."</p>
