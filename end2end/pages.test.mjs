@@ -59,7 +59,7 @@ scene('the pages for strangers are accessible and fit', async ({ hub, page }) =>
 scene('the empty screens are accessible, fit, and teach', async ({ hub, page }) => {
     await setUp(page, hub);
     const wrong = [];
-    for (const name of ['overview', 'images', 'services', 'settings']) {
+    for (const name of ['overview', 'images', 'services', 'connect', 'settings']) {
         await open(page, `/${name}`);
         wrong.push(...await look(page, `${name}-empty`));
     }
@@ -122,6 +122,21 @@ scene('the filled screens are accessible and fit', async ({ hub, page, context, 
         await open(page, '/overview');
         await page.getByRole('region', { name: 'Needs you' }).getByRole('link', { name: 'Asked of a service' }).waitFor();
         wrong.push(...await look(page, 'overview-needs'));
+
+        await open(page, '/connect');
+        await page.getByRole('button', { name: 'Create token' }).click();
+        await page.getByText('Waiting for the first call').waitFor();
+        wrong.push(...await look(page, 'connect-waiting'));
+        const secret = await page.getByRole('region', { name: 'Make a token' }).locator('code').first().innerText();
+        await fetch(`${hub.origin}/mcp`, {
+            method: 'POST',
+            headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+            body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params: {
+                protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'claude-code', version: '2.1.330' },
+            } }),
+        });
+        await page.getByText('claude-code 2.1.330').waitFor();
+        wrong.push(...await look(page, 'connect'));
 
         await open(page, '/settings');
         wrong.push(...await look(page, 'settings'));
@@ -206,7 +221,7 @@ scene('an address that does not exist says so with status 404', async ({ hub, pa
 
 scene('a stranger sees sign-in instead of every screen, and no data', async ({ hub, page }) => {
     hub.owner();
-    for (const path of ['/overview', '/images', '/services', '/settings']) {
+    for (const path of ['/overview', '/images', '/services', '/connect', '/settings']) {
         await page.goto(path);
         const url = new URL(page.url());
         assert.equal(url.pathname, '/login', path);

@@ -167,6 +167,7 @@ pub(crate) fn App(
                     <Route path=path!("/images") view={Lazy::<pages::Images>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/images/:id") view={Lazy::<pages::Image>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/services") view={Lazy::<pages::Services>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("/connect") view={Lazy::<pages::Connect>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/settings") view={Lazy::<pages::Settings>::new()} ssr=SsrMode::Async />
                 </Routes>
             </main>

@@ -5,7 +5,7 @@
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
 
-use crate::{images, services, settings};
+use crate::{connect, images, services, settings};
 
 /// The form, the queue and the gallery.
 pub(crate) struct Images;
@@ -46,6 +46,20 @@ impl LazyRoute for Services {
 
     fn view(_page: Self) -> AnyView {
         services::Services().into_any()
+    }
+}
+
+/// How an agent gets to the hub.
+pub(crate) struct Connect;
+
+#[lazy_route]
+impl LazyRoute for Connect {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_page: Self) -> AnyView {
+        connect::Connect().into_any()
     }
 }
 

@@ -11,8 +11,9 @@ use crate::{
 /// What anybody may see, in a browser.
 const OPEN: [&str; 5] = ["/", "/login", "/setup", "/healthz", "/readyz"];
 /// Pages and other routes that only a known visitor may use. Some do not exist: a stranger does not learn which.
-const CLOSED: [&str; 14] = [
+const CLOSED: [&str; 15] = [
     "/overview",
+    "/connect",
     "/images",
     "/images/0198c0de-0000-7000-8000-000000000000",
     "/images/x/preview",
@@ -95,6 +96,7 @@ impl Scene {
             ("check_service", service.clone(), Act),
             ("create_token", json!({ "draft": token_draft() }), Act),
             ("create_user", json!({ "draft": user }), Act),
+            ("token_client", json!({ "token": self.token }), Act),
             ("delete_image", image.clone(), Act),
             ("delete_user", json!({ "id": self.image }), Act),
             ("delete_workflow", json!({ "id": self.workflow }), Act),

@@ -53,6 +53,7 @@ mod log {
         clock::{Clock, Timestamp},
         db::{Db, WriteTx},
         error::Error,
+        id::TokenId,
     };
 
     /// An event to be written.
@@ -159,6 +160,20 @@ mod log {
                 limit,
             )
             .fetch_all(self.db.read())
+            .await?)
+        }
+
+        /// The client program that came in last with a token, as its event `connected`. Needs `Operate`, as making tokens
+        /// does: whoever made it may see it.
+        pub async fn connected(&self, who: &Caller, token: TokenId) -> Result<Option<EventView>, Error> {
+            who.must(Right::Operate)?;
+            Ok(sqlx::query_as!(
+                EventView,
+                r#"select seq as "seq!", at as "at: Timestamp", actor, topic as "topic: Topic", kind, subject, detail
+                   from events where subject = ? and topic = 'auth' and kind = 'connected' order by seq desc limit 1"#,
+                token,
+            )
+            .fetch_optional(self.db.read())
             .await?)
         }
 

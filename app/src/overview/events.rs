@@ -83,6 +83,7 @@ fn words(topic: Topic, kind: &str) -> Option<&'static str> {
         (Topic::Auth, "signed-in") => "signed in",
         (Topic::Auth, "signed-out") => "signed out",
         (Topic::Auth, "locked") => "locked after failed sign-ins:",
+        (Topic::Auth, "connected") => "came in with",
         (Topic::Auth, "revoked") => "revoked",
         (Topic::Auth, "granted") => "let in",
         (Topic::Auth, "reused") => "revoked, because what opens it came twice:",

@@ -84,9 +84,9 @@ pub(super) fn Steps(
         (
             asked,
             "Let an agent ask",
-            "A token is all that an agent or a script needs.",
-            "/settings#tokens",
-            "Make a token",
+            "Claude Code, Codex or any other: a token, and a line to paste.",
+            "/connect",
+            "Connect an agent",
         ),
     ];
     let due: Vec<_> = all.into_iter().filter(|(done, ..)| !done).collect();

@@ -8,6 +8,8 @@ mod tokens;
 mod users;
 mod workflows;
 
+pub(crate) use tokens::spans;
+
 use leptos::prelude::*;
 use server::{caller::Right, events::Topic};
 

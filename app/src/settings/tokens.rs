@@ -62,7 +62,7 @@ pub(super) fn Tokens(
     let head = &["Name", "Role", "Agent", "Begins with", "Made", "Last used", "Expires"];
     view! {
         <section class="card" id="tokens">
-            <h2>"Tokens"</h2>
+            <header><h2>"Tokens"</h2> <a class="button" href="/connect">"Connect an agent"</a></header>
             <p class="quiet">"Agents and scripts sign in with a token. It can do what its role can, and no more."</p>
             {table(move || list.get(), head, "No token yet.", row)}
             <Transition>
@@ -82,6 +82,12 @@ fn expiry(at: Option<Timestamp>) -> impl IntoView + use<> {
         Some(left) if left < DAY => "within a day".to_owned(),
         Some(left) => format!("in {} d", (left + DAY / 2) / DAY),
     }
+}
+
+/// How long a token may live, as a choice: days, or `never`.
+pub(crate) fn spans() -> Vec<(String, String)> {
+    let all = [("30", "In 30 days"), ("90", "In 90 days"), ("365", "In a year"), ("never", "Never")];
+    all.map(|(days, text)| (days.to_owned(), text.to_owned())).into()
 }
 
 #[component]
@@ -108,7 +114,6 @@ fn NewTokenForm(list: List) -> impl IntoView {
             list.refetch();
         });
     };
-    let pair = |(key, text): (&str, &str)| (key.to_owned(), text.to_owned());
     let mine = untrack(|| me.get()).map_or(Role::Viewer, |me| me.role);
     let roles = [
         (Role::Viewer, "Viewer: may look"),
@@ -116,8 +121,10 @@ fn NewTokenForm(list: List) -> impl IntoView {
         (Role::Operator, "Operator: may also manage services"),
     ];
     // A token can do no more than its maker.
-    let roles = roles.into_iter().filter(|(role, _)| *role <= mine).map(|(role, text)| pair((role.word(), text)));
-    let spans = [("30", "In 30 days"), ("90", "In 90 days"), ("365", "In a year"), ("never", "Never")];
+    let roles = roles
+        .into_iter()
+        .filter(|(role, _)| *role <= mine)
+        .map(|(role, text)| (role.word().to_owned(), text.to_owned()));
     view! {
         <div aria-live="polite">{move || made.get().map(|token| secret(token, made))}</div>
         <h3>"Make a token"</h3>
@@ -125,7 +132,7 @@ fn NewTokenForm(list: List) -> impl IntoView {
             {field("token-name", "Name", "What it is for, such as laptop or builds", "text", "off", name)}
             {choice("token-role", "Role", roles.collect(), role)}
             {field("token-agent", "Agent", "Only if it speaks for one, such as a", "text", "off", agent)}
-            {choice("token-expires", "Expires", spans.into_iter().map(pair).collect(), expires)}
+            {choice("token-expires", "Expires", spans(), expires)}
             <Words failure=act.failure />
             <div class="actions">
                 <button type="submit" disabled=move || act.busy()>"Make token"</button>
