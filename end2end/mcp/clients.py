@@ -31,18 +31,23 @@ async def main(url: str, token: str) -> None:
                 read = await client.read_resource(facts["images"][0]["uri"])
                 assert len(base64.b64decode(read.contents[0].blob)) == facts["images"][0]["bytes"]
 
-                long = {"prompt": "long", "width": 64, "height": 64, "steps": 150, "count": 16, "cancel_on_disconnect": True}
+                long = {"prompt": f"long, by Python, {mode}", "width": 64, "height": 64, "steps": 150, "count": 16, "cancel_on_disconnect": True}
                 call = asyncio.create_task(client.call_tool("generate_image", long, progress_callback=progress))
-                await asyncio.sleep(1)
+
+
+                async def status(*wanted):
+                    for _ in range(150):
+                        found = await client.call_tool("list_images", {"text": long["prompt"]})
+                        images = found.structured_content["images"]
+                        if images and images[0]["status"] in wanted:
+                            return
+                        await asyncio.sleep(0.1)
+                    raise AssertionError(f"the image never became {wanted}: {images}")
+
+                await status("running")
                 call.cancel()
                 await asyncio.gather(call, return_exceptions=True)
-                for _ in range(100):
-                    open_ = await client.call_tool("list_images", {"status": "open"})
-                    if not open_.structured_content["images"]:
-                        break
-                    await asyncio.sleep(0.1)
-                else:
-                    raise AssertionError("the cancelled image goes on")
+                await status("cancelled")
                 print(f"Python, {mode}: good")
     print("2 passed, 0 failed")
 

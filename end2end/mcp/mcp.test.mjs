@@ -83,9 +83,9 @@ async function job(label, client, call) {
     const long = { prompt: `long, by ${label}`, width: 64, height: 64, steps: 150, count: 16, cancel_on_disconnect: true };
     const stop = new AbortController();
     await assert.rejects(call({ name: 'generate_image', arguments: long }, { onprogress: () => stop.abort(), signal: stop.signal }));
-    await until('the cancelled image has ended', async () => {
-        const open = await call({ name: 'list_images', arguments: { status: 'open' } });
-        return open.structuredContent.images.length === 0;
+    await until('the image is cancelled', async () => {
+        const found = await call({ name: 'list_images', arguments: { text: long.prompt } });
+        return found.structuredContent.images[0]?.status === 'cancelled';
     });
     await client.close();
 }

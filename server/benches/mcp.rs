@@ -32,6 +32,10 @@ use tokio::{
 const CONNECTIONS: usize = 16;
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(3);
+/// The first message of a handshake revision.
+const HELLO: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
+/// Tokens that share the idle sockets.
+const TOKENS: usize = 16;
 /// Idle sockets that are held for the memory budget.
 const IDLE: usize = 1_000;
 
@@ -71,7 +75,8 @@ async fn serve_echo() -> anyhow::Result<()> {
 struct Server {
     process: Child,
     port: u16,
-    token: String,
+    /// Several: one alone may not hold a thousand connections.
+    tokens: Vec<String>,
 }
 
 impl Drop for Server {
@@ -85,16 +90,21 @@ impl Server {
     /// The bare echo: this program again.
     fn echo() -> anyhow::Result<Self> {
         let process = Command::new(std::env::current_exe()?).arg("serve-echo").stdout(Stdio::piped()).spawn()?;
-        Self::of(process, "none".into())
+        Self::of(process, vec!["none".into()])
     }
 
     /// The program that ships, on a fresh folder, with its log as it is by default.
     fn hub(program: &str, folder: &Path) -> anyhow::Result<Self> {
-        let token = Command::new(program)
-            .args(["token", "create", "--name", "bench", "--role", "agent", "--agent", "bench", "--data"])
-            .arg(folder)
-            .output()?;
-        anyhow::ensure!(token.status.success(), "no token: {}", String::from_utf8_lossy(&token.stderr));
+        let mut tokens = Vec::new();
+        for n in 0..TOKENS {
+            let name = format!("bench-{n}");
+            let said = Command::new(program)
+                .args(["token", "create", "--role", "agent", "--name", &name, "--agent", &name, "--data"])
+                .arg(folder)
+                .output()?;
+            anyhow::ensure!(said.status.success(), "no token: {}", String::from_utf8_lossy(&said.stderr));
+            tokens.push(String::from_utf8(said.stdout)?.trim().to_owned());
+        }
         let process = Command::new(program)
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(folder)
@@ -103,13 +113,13 @@ impl Server {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
-        Self::of(process, String::from_utf8(token.stdout)?.trim().to_owned())
+        Self::of(process, tokens)
     }
 
     /// Waits until the process has printed an address with its port.
-    fn of(mut process: Child, token: String) -> anyhow::Result<Self> {
+    fn of(mut process: Child, tokens: Vec<String>) -> anyhow::Result<Self> {
         let lines = BufReader::new(process.stdout.take().context("no standard output")?).lines();
-        let server = |port| Self { process, port, token };
+        let server = |port| Self { process, port, tokens };
         for line in lines {
             let port = line?.split_once("http://").and_then(|(_, rest)| {
                 let digits = rest.split_once(':')?.1;
@@ -141,7 +151,7 @@ impl Server {
             "POST /mcp HTTP/1.1\r\nhost: 127.0.0.1:{}\r\ncontent-type: application/json\r\n\
              accept: application/json, text/event-stream\r\nauthorization: Bearer {}\r\n{headers}content-length: {}\r\n\r\n{body}",
             self.port,
-            self.token,
+            self.tokens[0],
             body.len()
         )
     }
@@ -270,8 +280,7 @@ async fn drive() -> anyhow::Result<()> {
 /// The median of calls in a session, whose answers are event streams.
 async fn streamed(server: &Server) -> anyhow::Result<f64> {
     let mut connection = Connection::open(server.port).await?;
-    let body = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
-    let answer = connection.ask(&server.request("", body)).await?;
+    let answer = connection.ask(&server.request("", HELLO)).await?;
     let session = answer.lines().find_map(|line| line.strip_prefix("mcp-session-id: ")).expect("a session").to_owned();
     let headers = format!("mcp-session-id: {session}\r\nmcp-protocol-version: 2025-11-25\r\n");
     let mut millis = Vec::new();
@@ -290,29 +299,41 @@ async fn streamed(server: &Server) -> anyhow::Result<f64> {
 /// Memory of one idle socket.
 async fn idle(server: &Server) -> anyhow::Result<f64> {
     let before = server.memory();
-    let upgrade = format!(
-        "GET /mcp HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nauthorization: Bearer {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+    let upgrade = |token: &str| {
+        format!(
+            "GET /mcp HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nauthorization: Bearer {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: mcp\r\n\r\n",
-        server.port, server.token
-    );
+            server.port, token
+        )
+    };
     let mut held = Vec::new();
-    for _ in 0..IDLE {
+    for n in 0..IDLE {
         let mut stream = TcpStream::connect(("127.0.0.1", server.port)).await?;
-        stream.write_all(upgrade.as_bytes()).await?;
+        stream.write_all(upgrade(&server.tokens[n % server.tokens.len()]).as_bytes()).await?;
         let mut head = [0; 512];
         let read = stream.read(&mut head).await?;
         anyhow::ensure!(head[..read].starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head[..read]));
-        // An unmasked key of zeros is still a mask.
-        let text = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
-        let mut frame = vec![0x81, 0x80 | 126];
-        frame.extend(u16::try_from(text.len())?.to_be_bytes());
-        frame.extend([0; 4]);
-        frame.extend(text.as_bytes());
-        stream.write_all(&frame).await?;
+        stream.write_all(&frame(HELLO)?).await?;
         let read = stream.read(&mut head).await?;
         anyhow::ensure!(read > 0, "no answer to initialize");
+        stream.write_all(&frame(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)?).await?;
         held.push(stream);
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     Ok((server.memory() - before) / IDLE as f64)
+}
+
+/// A text frame from a client. A mask of zeros is a mask.
+fn frame(text: &str) -> anyhow::Result<Vec<u8>> {
+    let mut frame = vec![0x81];
+    match u8::try_from(text.len()) {
+        Ok(length @ ..126) => frame.push(0x80 | length),
+        _ => {
+            frame.push(0x80 | 126);
+            frame.extend(u16::try_from(text.len())?.to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(text.as_bytes());
+    Ok(frame)
 }

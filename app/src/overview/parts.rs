@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use server::{
-    images::{AgentImages, ImageStats, ImageStatus, ImageView},
+    images::{AgentImages, ImageStats, ImageStatus, ImageView, TaskImages},
     services::{Health, ServiceView},
 };
 
@@ -101,6 +101,7 @@ pub(super) fn Crew(
     stats: ImageStats,
 ) -> impl IntoView {
     let most = stats.by_agent.iter().map(|row| row.images).max().unwrap_or_default().max(1);
+    let busiest = stats.by_task.iter().map(|row| row.images).max().unwrap_or_default().max(1);
     let figures = [(stats.done_hour, "last hour"), (stats.done_day, "24 hours"), (stats.done_week, "7 days")];
     let figure = |(n, words): (i64, &'static str)| view! { <div><dt>{words}</dt> <dd>{n}</dd></div> };
     let mut facts = Vec::new();
@@ -119,6 +120,10 @@ pub(super) fn Crew(
                 <header><h2 id="crew">"Crew"</h2> <span class="quiet">{facts.join(" · ")}</span></header>
                 <dl class="figures">{figures.map(figure).into_iter().collect_view()}</dl>
                 <ul class="bars">{stats.by_agent.into_iter().take(6).map(|row| bar(row, most)).collect_view()}</ul>
+                {(!stats.by_task.is_empty()).then(|| view! {
+                    <h3>"Tasks, last 7 days"</h3>
+                    <ul class="bars">{stats.by_task.into_iter().map(|row| task(row, busiest)).collect_view()}</ul>
+                })}
             </section>
         }
     })
@@ -140,6 +145,21 @@ fn bar(row: AgentImages, most: i64) -> impl IntoView {
             <span class="name">{name}</span>
             <span class="share"><i style=style></i></span>
             <span class="num" title="asked for so far">{row.images}</span>
+            <Ago at=row.last_at />
+        </li>
+    }
+}
+
+/// One task's images, as a bar beside those of the others.
+fn task(row: TaskImages, most: i64) -> impl IntoView {
+    let style = format!("width:{}%", 100 * row.images / most);
+    let title = row.task.clone();
+    view! {
+        <li>
+            <span class="quiet" aria-hidden="true">"#"</span>
+            <span class="name" title=title>{row.task}</span>
+            <span class="share"><i style=style></i></span>
+            <span class="num" title="asked for in these days">{row.images}</span>
             <Ago at=row.last_at />
         </li>
     }

@@ -7,7 +7,7 @@
 mod model;
 pub use model::{
     AgentImages, ImageDraft, ImageFilter, ImageStats, ImageStatus, ImageView, Lora, Picture, Progress, Seed, Source,
-    WorkflowView,
+    TaskImages, WorkflowView,
 };
 
 #[cfg(feature = "ssr")]

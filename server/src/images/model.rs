@@ -299,6 +299,19 @@ pub struct ImageStats {
     pub cost: MicroUsd,
     /// By agent, most first.
     pub by_agent: Vec<AgentImages>,
+    /// The tasks of the last 7 days that images were asked for, the newest first; at most 5.
+    pub by_task: Vec<TaskImages>,
+}
+
+/// A task that images were asked for within the last 7 days.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskImages {
+    /// In the asker's words.
+    pub task: String,
+    /// Its images of those days.
+    pub images: i64,
+    /// When the newest was asked for.
+    pub last_at: Timestamp,
 }
 
 /// One row of the view `recent_images_by_agent`: an agent that asked for something within the last 7 days.

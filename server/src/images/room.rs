@@ -146,8 +146,11 @@ impl Images {
             &NewImage { id, draft: &draft, seed, asked_by: &asked_by, agent: who.agent(), parent, now },
         )
         .await?;
-        let title = title(&draft.prompt);
-        self.0.events.commit(tx, &who.actor, NewEvent::new(Topic::Images, "queued", id, title)).await?;
+        let detail = match &draft.task {
+            Some(task) => format!("{} · {task}", title(&draft.prompt)),
+            None => title(&draft.prompt),
+        };
+        self.0.events.commit(tx, &who.actor, NewEvent::new(Topic::Images, "queued", id, detail)).await?;
         self.0.nudge.notify_one();
         self.view(id).await
     }

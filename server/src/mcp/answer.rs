@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use rmcp::model::{CallToolResult, ContentBlock, Resource};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{inline, resources, seat::Seat, state::Shared, words::short};
 use crate::{
     error::Failure,
-    images::{ImageStatus, ImageView},
+    images::{ImageStatus, ImageView, Images},
 };
 
 /// The longest that an answer waits for its preview.
@@ -53,7 +54,7 @@ struct PictureAnswer {
 
 impl ImageAnswer {
     /// The facts of `view`, with addresses that begin with `home`.
-    pub(super) fn new(view: &ImageView, home: &str) -> Self {
+    pub(super) fn new(view: &ImageView, model: Option<&str>, home: &str) -> Self {
         let progress = view.progress.as_ref().filter(|progress| progress.steps > 0);
         let images = view.pictures.iter().enumerate().map(|(n, picture)| PictureAnswer {
             uri: resources::picture_uri(view.id, n),
@@ -61,7 +62,7 @@ impl ImageAnswer {
             width: picture.width,
             height: picture.height,
             seed: view.draft.seed.map(|seed| seed.to_string()).unwrap_or_default(),
-            model: view.draft.model.clone(),
+            model: model.map(str::to_owned),
             bytes: picture.bytes,
             sha256: picture.sha256.clone(),
             media_type: picture.media_type.clone(),
@@ -102,6 +103,24 @@ fn message(view: &ImageView) -> String {
     }
 }
 
+/// The facts of `view` as JSON.
+pub(super) async fn facts(images: &Images, seat: &Seat, view: &ImageView) -> Result<Value, Failure> {
+    let mut model = view.draft.model.clone();
+    if model.is_none() && !view.pictures.is_empty() && !view.is_sketch() {
+        // The service chose; the graph that it was sent says what.
+        model = images.graph(&seat.caller, view.id).await.ok().and_then(|graph| checkpoint(&graph));
+    }
+    serde_json::to_value(ImageAnswer::new(view, model.as_deref(), &seat.home)).map_err(Failure::internal)
+}
+
+/// The checkpoint that a graph loads, if it loads just one.
+fn checkpoint(graph: &str) -> Option<String> {
+    let graph: Value = serde_json::from_str(graph).ok()?;
+    let mut names = graph.as_object()?.values().filter_map(|node| node["inputs"]["ckpt_name"].as_str());
+    let name = names.next()?;
+    names.all(|other| other == name).then(|| name.to_owned())
+}
+
 /// The whole result for `view`. With `preview`, the first picture is in it, small.
 pub(super) async fn about(
     mcp: &Shared,
@@ -109,7 +128,7 @@ pub(super) async fn about(
     view: &ImageView,
     preview: bool,
 ) -> Result<CallToolResult, Failure> {
-    let facts = serde_json::to_value(ImageAnswer::new(view, &seat.home)).map_err(Failure::internal)?;
+    let facts = facts(&mcp.hub.images, seat, view).await?;
     // The facts as text too, for clients that know no structured content.
     let mut result = CallToolResult::structured(facts);
     if let Some(first) = view.pictures.first().filter(|_| preview) {
@@ -140,4 +159,26 @@ pub(super) fn links(view: &ImageView) -> impl Iterator<Item = Resource> + '_ {
             .with_mime_type(&picture.media_type)
             .with_size(u64::try_from(picture.bytes).unwrap_or(0))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checkpoint_is_read_from_the_graph() {
+        let cases = [
+            (
+                r#"{"1":{"class_type":"CheckpointLoaderSimple","inputs":{"ckpt_name":"a.safetensors"}},"2":{"inputs":{}}}"#,
+                Some("a.safetensors"),
+            ),
+            (r#"{"1":{"inputs":{"ckpt_name":"a"}},"2":{"inputs":{"ckpt_name":"b"}}}"#, None),
+            (r#"{"1":{"inputs":{"ckpt_name":["3",0]}}}"#, None),
+            ("{}", None),
+            ("nonsense", None),
+        ];
+        for (graph, expected) in cases {
+            assert_eq!(checkpoint(graph).as_deref(), expected, "{graph}");
+        }
+    }
 }

@@ -3,7 +3,11 @@
 //! It understands just enough to survive a restart of the hub: the client's `initialize` is said again on the new socket and
 //! its second answer kept back, and calls that were out are answered with an error that says so.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    pin::pin,
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -24,6 +28,8 @@ use url::Url;
 const MESSAGE: usize = 32 << 20;
 /// The first and the longest pause before the hub is dialled again.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+/// Lines of the client that are kept while the hub is away.
+const UNSENT: usize = 100;
 /// How long answers are waited for after the client has closed its side.
 const LAST: Duration = Duration::from_secs(600);
 
@@ -56,7 +62,7 @@ pub async fn carry(
         .tcp_nodelay(true)
         .user_agent(concat!("central-mcp/", env!("CARGO_PKG_VERSION")))
         .build()?;
-    let mut carrier = Carrier { lines: input.lines(), output, talk: Talk::default() };
+    let mut carrier = Carrier { lines: input.lines(), output, talk: Talk::default(), unsent: VecDeque::new() };
     // The first time a wrong address or token should be told, not tried for ever.
     let mut socket = dial(&client, bridge).await?;
     loop {
@@ -66,7 +72,10 @@ pub async fn carry(
         }
         tracing::warn!("the hub is lost; dialling again");
         carrier.answer_lost().await?;
-        socket = redial(&client, bridge, &carrier.talk).await?;
+        match carrier.redial(&client, bridge).await? {
+            Some(again) => socket = again,
+            None => return Ok(()),
+        }
     }
 }
 
@@ -85,6 +94,10 @@ impl Talk {
         let Ok(message) = serde_json::from_str::<Value>(line) else { return };
         match message.get("method").and_then(Value::as_str) {
             Some("initialize") => self.opening = vec![line.to_owned()],
+            // A cancelled call gets no answer.
+            Some("notifications/cancelled") => {
+                self.out.remove(&message["params"]["requestId"].to_string());
+            }
             Some("notifications/initialized") if self.opening.len() == 1 => self.opening.push(line.to_owned()),
             _ => {}
         }
@@ -106,6 +119,8 @@ struct Carrier<I, O> {
     lines: Lines<I>,
     output: O,
     talk: Talk,
+    /// What the client said while the hub was away.
+    unsent: VecDeque<String>,
 }
 
 impl<I: AsyncBufRead + Unpin, O: AsyncWrite + Unpin> Carrier<I, O> {
@@ -113,6 +128,12 @@ impl<I: AsyncBufRead + Unpin, O: AsyncWrite + Unpin> Carrier<I, O> {
     async fn until_lost(&mut self, socket: &mut Socket) -> anyhow::Result<bool> {
         let mut open = true;
         let mut last = Box::pin(tokio::time::sleep(LAST));
+        while let Some(line) = self.unsent.pop_front() {
+            self.talk.heard(&line);
+            if socket.send(Message::text(line)).await.is_err() {
+                return Ok(false);
+            }
+        }
         loop {
             if !open && self.talk.out.is_empty() {
                 return Ok(true);
@@ -146,6 +167,22 @@ impl<I: AsyncBufRead + Unpin, O: AsyncWrite + Unpin> Carrier<I, O> {
                     Some(Err(_)) | None => return Ok(false),
                 },
                 () = &mut last, if !open => bail!("the hub did not answer the last calls"),
+            }
+        }
+    }
+
+    /// Opens the socket again; `None` if the client has ended meanwhile, which nobody would tell otherwise.
+    async fn redial(&mut self, client: &reqwest::Client, bridge: &Bridge) -> anyhow::Result<Option<Socket>> {
+        let mut dialling = pin!(redial(client, bridge, &self.talk));
+        loop {
+            tokio::select! {
+                socket = &mut dialling => return socket.map(Some),
+                line = self.lines.next_line(), if self.unsent.len() < UNSENT => {
+                    match line.context("cannot read standard input")? {
+                        None => return Ok(None),
+                        Some(line) => self.unsent.push_back(line),
+                    }
+                }
             }
         }
     }

@@ -12,12 +12,7 @@ use rmcp::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    answer::{self, ImageAnswer},
-    seat::Seat,
-    state::Shared,
-    tools,
-};
+use super::{answer, seat::Seat, state::Shared, tools};
 use crate::{
     caller::Caller,
     error::{Error, Failure, FailureKind},
@@ -139,7 +134,7 @@ pub(super) async fn read(mcp: &Shared, seat: &Seat, uri: &str) -> Result<ReadRes
         }
         Address::Image(id) => {
             let view = one(images, who, id, uri).await?;
-            let mut facts = serde_json::to_value(ImageAnswer::new(&view, &seat.home)).unwrap_or_default();
+            let mut facts = answer::facts(images, seat, &view).await.map_err(|failure| told(failure.into(), uri))?;
             facts["asked"] = serde_json::to_value(&view.draft).unwrap_or_default();
             facts["asked_by"] = json!(view.asked_by);
             (json_contents(uri, &facts), LIST)

@@ -60,26 +60,28 @@ fn generate_image() -> Tool {
         "cfg_scale": { "type": "number", "minimum": 0, "maximum": 30, "default": 8, "description": "How closely to follow the prompt." },
         "seed": {
             "anyOf": [{ "type": "string", "pattern": "^[0-9]{1,20}$" }, { "type": "integer", "minimum": 0 }],
+            "examples": ["42"],
             "description": "0 to 2^64-1; random if left out. The same seed and parameters give the same picture. As a string it keeps all digits.",
         },
         "count": { "type": "integer", "minimum": 1, "maximum": 16, "default": 1, "description": "Pictures to draw." },
-        "model": { "type": "string", "description": "Checkpoint file name; the service's first if left out." },
-        "sampler": { "type": "string", "description": "Default euler." },
-        "scheduler": { "type": "string", "description": "Default normal." },
+        "model": { "type": "string", "minLength": 1, "maxLength": 255, "description": "Checkpoint file name; the service's first if left out.", "examples": ["sd_xl_base_1.0.safetensors"] },
+        "sampler": { "type": "string", "minLength": 1, "maxLength": 255, "description": "Default euler.", "examples": ["dpmpp_2m"] },
+        "scheduler": { "type": "string", "minLength": 1, "maxLength": 255, "description": "Default normal.", "examples": ["karras"] },
         "loras": {
             "type": "array", "maxItems": 8,
             "items": {
                 "type": "object", "required": ["name"], "additionalProperties": false,
                 "properties": {
-                    "name": { "type": "string", "description": "File name." },
+                    "name": { "type": "string", "minLength": 1, "maxLength": 255, "description": "File name." },
                     "strength": { "type": "number", "minimum": -10, "maximum": 10, "default": 1 },
                 },
             },
         },
-        "workflow": { "type": "string", "description": "Name or id of a workflow saved on the hub, instead of the built-in one." },
+        "workflow": { "type": "string", "minLength": 1, "maxLength": 255, "description": "Name or id of a workflow saved on the hub, instead of the built-in one." },
         "inputs": { "type": "object", "description": "Values for that workflow's own inputs, by name." },
         "image": {
-            "type": "string",
+            "type": "string", "minLength": 1, "maxLength": 2_000_000,
+            "examples": ["central://images/01890a5d-ac96-774b-bcce-b302099a8057/1"],
             "description": "Picture to start from (img2img): a uri, url or sha256 from an earlier result, or base64 of a PNG, JPEG or WebP up to 1.4 MB.",
         },
         "denoise": {
@@ -126,7 +128,7 @@ fn list_images() -> Tool {
             "type": "string", "enum": ["any", "open", "ended"], "default": "any",
             "description": "open: waiting or being drawn, in the order of the queue.",
         },
-        "text": { "type": "string", "description": "Found in prompt, seed, agent or task." },
+        "text": { "type": "string", "maxLength": 1_000, "description": "Found in prompt, seed, agent or task (open: in the prompt).", "examples": ["fox"] },
         "mine": { "type": "boolean", "default": false, "description": "Only those of your agent." },
         "limit": { "type": "integer", "minimum": 1, "maximum": MOST_ROWS, "default": 20 },
         "before": { "type": "string", "format": "uuid", "description": "Next page: the value of next." },
@@ -257,6 +259,14 @@ mod tests {
             let hints = tool.annotations.as_ref().expect("annotations");
             assert!(hints.read_only_hint.is_some() && hints.destructive_hint.is_some(), "{}", tool.name);
             assert!(tool.output_schema.is_some() && tool.title.is_some(), "{}", tool.name);
+            for (name, property) in tool.input_schema.get("properties").and_then(Value::as_object).expect("properties")
+            {
+                let text = property["type"] == "string";
+                let bounded = ["maxLength", "enum", "format"].iter().any(|bound| property.get(*bound).is_some());
+                assert!(!text || bounded, "{}: {name} has no bound", tool.name);
+                let number = matches!(property["type"].as_str(), Some("integer" | "number"));
+                assert!(!number || property.get("maximum").is_some(), "{}: {name} has no bound", tool.name);
+            }
             let open = tool.input_schema.get("additionalProperties");
             assert_eq!(open, Some(&Value::Bool(false)), "{}", tool.name);
         }

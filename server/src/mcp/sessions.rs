@@ -180,3 +180,32 @@ impl SessionManager for Bound {
         self.held.inner.resume(id, last_event_id).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn ten_thousand_sessions_leave_the_newest_of_all_and_no_token_has_too_many() {
+        let (mut book, now) = (Book::default(), Timestamp::from_millis(1_800_000_000_000));
+        let tokens: Vec<_> = (0..50).map(|_| TokenId::new(now)).collect();
+        let mut ended = 0;
+        for n in 0..10_000 {
+            let ending = book.begin(format!("session-{n}").into(), tokens[n % tokens.len()]);
+            assert!(ending.iter().all(|id| !book.holders.contains_key(id)));
+            ended += ending.len();
+            assert!(book.holders.len() <= IN_ALL);
+        }
+        assert_eq!((book.holders.len(), ended), (IN_ALL, 10_000 - IN_ALL));
+        assert!(book.holders.contains_key("session-9999"));
+        for n in 0..1_000 {
+            book.begin(format!("greedy-{n}").into(), tokens[0]);
+        }
+        let mine = book.holders.values().filter(|holder| holder.token == tokens[0]).count();
+        assert!(mine <= OF_ONE, "{mine}");
+        // A use by its own token keeps a session, one by another's does not exist.
+        let (id, other) = ("greedy-999".into(), tokens[1]);
+        assert!(book.used(&id, tokens[0]) && !book.used(&id, other));
+    }
+}

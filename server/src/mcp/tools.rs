@@ -168,10 +168,17 @@ async fn list_images(call: &Call<'_>, mut args: Args) -> Result<CallToolResult, 
         ImageFilter { text, agent, ended: ended.flatten(), before, limit: limit + 1, ..ImageFilter::default() };
     let mut views = call.mcp.hub.images.list(who, filter.clone()).await?;
     if filter.ended == Some(false) {
-        // The queue is given whole, whatever else is asked for.
-        views.retain(|view| filter.agent.is_none() || view.agent == filter.agent);
+        // The room gives the queue whole, in its order, whatever else is asked for.
+        let text = filter.text.map(|text| text.to_lowercase());
+        if let Some(n) = views.iter().position(|view| Some(view.id) == before) {
+            views.drain(..=n);
+        }
+        views.retain(|view| {
+            let found = text.as_ref().is_none_or(|text| view.draft.prompt.to_lowercase().contains(text));
+            found && (filter.agent.is_none() || view.agent == filter.agent)
+        });
     }
-    let more = views.len() > limit as usize && filter.ended != Some(false);
+    let more = views.len() > limit as usize;
     views.truncate(limit as usize);
     let mut facts = json!({ "images": views.iter().map(row).collect::<Vec<_>>() });
     if let Some(last) = views.last().filter(|_| more) {

@@ -5,7 +5,7 @@ use sqlx::SqlitePool;
 use crate::{
     clock::{DAY, HOUR, Timestamp},
     error::Error,
-    images::{AgentImages, ImageStats},
+    images::{AgentImages, ImageStats, TaskImages},
     services::MicroUsd,
 };
 
@@ -36,6 +36,14 @@ pub(in crate::images) async fn stats(db: &SqlitePool, now: Timestamp) -> Result<
     )
     .fetch_all(db)
     .await?;
+    let by_task = sqlx::query_as!(
+        TaskImages,
+        r#"select task as "task!: String", count(*) as "images!: i64", max(created_at) as "last_at!: Timestamp"
+           from images where task is not null and created_at >= ? group by task order by max(created_at) desc, task limit 5"#,
+        week
+    )
+    .fetch_all(db)
+    .await?;
     Ok(ImageStats {
         running: totals.running,
         queued: totals.queued,
@@ -49,5 +57,6 @@ pub(in crate::images) async fn stats(db: &SqlitePool, now: Timestamp) -> Result<
         drawn_ms: totals.drawn_ms,
         cost: totals.cost,
         by_agent,
+        by_task,
     })
 }

@@ -111,6 +111,7 @@ async fn an_image_is_drawn_stored_and_attributed() {
     let stats = hub.images.stats(&agent).await.expect("stats");
     assert_eq!((stats.done, stats.done_hour, stats.done_week, stats.queued, stats.running), (1, 1, 1, 0, 0));
     assert_eq!((stats.by_agent[0].agent.as_str(), stats.by_agent[0].images), ("c", 1));
+    assert_eq!((stats.by_task[0].task.as_str(), stats.by_task[0].images), ("T-1", 1));
     let kinds: Vec<_> = hub
         .events
         .recent(&Caller::of_loop("test"), 10)

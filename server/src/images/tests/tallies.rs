@@ -81,6 +81,7 @@ async fn counted(db: &SqlitePool, now: Timestamp, asked: &LastAsked) -> ImageSta
         drawn_ms: rows.iter().filter_map(|row| row.drawn_ms).sum(),
         cost: MicroUsd(rows.iter().filter_map(|row| row.cost).sum()),
         by_agent,
+        by_task: Vec::new(), // no image here is for a task
     }
 }
 

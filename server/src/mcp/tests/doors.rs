@@ -72,6 +72,40 @@ async fn foreign_pages_and_names_are_refused() {
 }
 
 #[tokio::test]
+async fn a_token_cannot_take_all_connections() {
+    let house = House::new().await;
+    let (token, other) = (house.agent().await, house.token(Role::Viewer, None, None).await);
+    let filter = json!({ "notifications": { "resourcesListChanged": true } });
+    let mut open = Vec::new();
+    for _ in 0..64 {
+        let mut stream = Stream::open(house.send(modern(&token, "subscriptions/listen", filter.clone())).await);
+        stream.next_of("notifications/subscriptions/acknowledged").await;
+        open.push(stream);
+    }
+    let refused = house.send(modern(&token, "server/discover", json!({}))).await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(value(refused.headers(), "retry-after"), "5");
+    assert_eq!(house.send(modern(&other, "server/discover", json!({}))).await.status(), StatusCode::OK);
+    open.pop();
+    assert_eq!(house.send(modern(&token, "server/discover", json!({}))).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn only_a_tool_call_may_be_large() {
+    let house = House::new().await;
+    let token = house.agent().await;
+    let padding = "x".repeat(70_000);
+    let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": LEGACY, "capabilities": { "experimental": { "x": { "y": padding } } },
+        "clientInfo": { "name": "large", "version": "1" },
+    }});
+    let answer = house.send(post(&token, &[], hello.to_string())).await;
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let refused = house.refused(&token, "generate_image", json!({ "prompt": "x", "image": padding })).await;
+    assert!(refused.contains("are not a PNG"), "{refused}");
+}
+
+#[tokio::test]
 async fn five_megabytes_are_too_much() {
     let house = House::new().await;
     let token = house.agent().await;

@@ -146,6 +146,76 @@ async fn a_lost_connection_stops_the_image_only_if_asked() {
 }
 
 #[tokio::test]
+async fn a_session_whose_stream_is_lost_stops_the_image_only_if_asked() {
+    let house = House::new().await;
+    let token = house.agent().await;
+    let session = Session::begin(&house, &token, LEGACY).await;
+    for (more, expected) in
+        [(json!({}), ImageStatus::Running), (json!({ "cancel_on_disconnect": true }), ImageStatus::Cancelled)]
+    {
+        let call = json!({ "jsonrpc": "2.0", "id": expected.word(), "method": "tools/call", "params": {
+            "name": "generate_image", "arguments": with(long("long"), more), "_meta": { "progressToken": 1 },
+        }});
+        let mut stream = Stream::open(session.post(&call).await);
+        stream.next_of("notifications/progress").await;
+        let open = house.facts(&token, "list_images", json!({ "status": "open" })).await;
+        let id = open["images"][0]["id"].as_str().unwrap().to_owned();
+        house.until(&id, ImageStatus::Running).await;
+        drop(stream);
+        if expected == ImageStatus::Running {
+            // Long enough for a cancellation to be seen, if there were one.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            assert_eq!(house.image(&id).await.status, expected);
+            house.facts(&token, "cancel_image", json!({ "id": id })).await;
+            house.until(&id, ImageStatus::Cancelled).await;
+        } else {
+            house.until(&id, expected).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_waits_in_the_queue_hears_something_every_fifteen_seconds() {
+    let house = House::new().await;
+    let token = house.agent().await;
+    house.facts(&token, "generate_image", with(long("before it"), json!({ "wait": false }))).await;
+    let params = json!({ "name": "generate_image", "arguments": small("behind it") });
+    let watch = crate::clock::Stopwatch::start();
+    let request = modern_with(&token, "tools/call", params, json!({ "progressToken": 1 }));
+    let mut stream = Stream::open(house.send(request).await);
+    let first = stream.next_of("notifications/progress").await;
+    assert!(watch.millis() < 2_000, "the first word comes at once, this one after {} ms", watch.millis());
+    let watch = crate::clock::Stopwatch::start();
+    let second = stream.next_of("notifications/progress").await;
+    assert!(watch.millis() < 15_000, "{} ms of silence", watch.millis());
+    assert_eq!(first["params"]["message"], second["params"]["message"]);
+    assert!(first["params"]["progress"].as_f64() < second["params"]["progress"].as_f64());
+}
+
+#[tokio::test]
+async fn more_calls_than_may_wait_get_their_id_at_once() {
+    let house = House::new().await;
+    let token = house.agent().await;
+    let asked = house.facts(&token, "generate_image", with(long("one for all"), json!({ "wait": false }))).await;
+    let id = json!({ "id": asked["id"], "wait": 600 });
+    let mut waiting = Vec::new();
+    for _ in 0..32 {
+        let params = json!({ "name": "get_image", "arguments": id });
+        let request = modern_with(&token, "tools/call", params, json!({ "progressToken": 1 }));
+        let mut stream = Stream::open(house.send(request).await);
+        stream.next_of("notifications/progress").await;
+        waiting.push(stream);
+    }
+    let facts = house.facts(&token, "get_image", id.clone()).await;
+    assert!(matches!(facts["status"].as_str(), Some("queued" | "running")), "{facts}");
+    // Another token's calls wait all the same, and a place that is left is free again.
+    let other = house.token(Role::Agent, Some("owl"), None).await;
+    let params = json!({ "name": "get_image", "arguments": id });
+    let request = modern_with(&other, "tools/call", params, json!({ "progressToken": 1 }));
+    Stream::open(house.send(request).await).next_of("notifications/progress").await;
+}
+
+#[tokio::test]
 async fn a_session_cancels_a_call_by_a_notification() {
     let house = House::new().await;
     let token = house.agent().await;
