@@ -78,7 +78,10 @@ impl Book {
         if mine >= OF_ONE || all >= IN_ALL {
             let may_go = self.holders.iter().filter(|(_, it)| mine < OF_ONE || it.token == token);
             let oldest = may_go.max_by_key(|(_, it)| it.unused.elapsed()).map(|(id, _)| id.clone());
-            ending.extend(oldest.inspect(|id| drop(self.holders.remove(id))));
+            if let Some(id) = oldest {
+                self.holders.remove(&id);
+                ending.push(id);
+            }
         }
         self.holders.insert(id, Holder { token, unused: Stopwatch::start() });
         ending
