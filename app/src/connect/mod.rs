@@ -26,6 +26,9 @@ use crate::{Refusal, frame::Bar, live::live, ui::CopyButton};
 /// The client that came in last with the page's token.
 type Met = Resource<Result<Option<EventView>, Refusal>>;
 
+/// Leads to the same page for another client or token.
+type Go = Box<dyn Fn(Client, Option<TokenId>) + Send + Sync>;
+
 /// What the steps share. The address holds the client and the token's id, never its secret.
 #[derive(Clone, Copy)]
 struct Desk {
@@ -41,7 +44,7 @@ struct Desk {
     since: RwSignal<i64>,
     /// How many tokens were made here.
     count: RwSignal<u32>,
-    go: StoredValue<Box<dyn Fn(Client, Option<TokenId>) + Send + Sync>>,
+    go: StoredValue<Go>,
 }
 
 impl Desk {
