@@ -40,7 +40,7 @@ pub(crate) fn page(signed_in: bool) -> impl IntoView {
                 <div class="words">
                     <h1>"A home for your crew of coding agents"</h1>
                     <p class="lead">
-                        "One program on a small VM. People and agents ask for pictures, ComfyUI draws them on machines of yours, and everybody sees progress, preview, result and cost."
+                        "One program on a small VM. Agents connect over MCP with one line, people with a browser. ComfyUI draws their pictures on machines of yours, and everybody sees progress, preview, result and cost."
                     </p>
                     <p class="try"><code>"cargo xtask run"</code> <span class="quiet">"builds it, starts it, and prints a link that makes you the owner"</span></p>
                     <p><a class="button primary" href=address>{word}</a></p>

@@ -11,7 +11,7 @@ use axum::{
     Extension, Json,
     body::{Body, Bytes, HttpBody, to_bytes},
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use futures_util::StreamExt as _;
@@ -99,8 +99,13 @@ async fn call<F: ServerHandler>(entry: &Entry<F>, seat: Seat, place: Place, requ
         },
         _ => None,
     };
+    let ending = parts.method == Method::DELETE;
     let request = Request::from_parts(parts, Body::from(body.clone()));
-    let response = entry.service(&seat).handle(request).await.map(Body::new);
+    let mut response = entry.service(&seat).handle(request).await.map(Body::new);
+    if ending && response.status() == StatusCode::ACCEPTED {
+        // It has ended and nothing follows; of 202 the Python SDK says that it failed.
+        *response.status_mut() = StatusCode::NO_CONTENT;
+    }
     if json && response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
         let (code, message, id) = what_is_wrong(&body);
         return (StatusCode::BAD_REQUEST, Json(error(code, message, &id))).into_response();

@@ -34,14 +34,21 @@ impl Met {
         if !self.is_new(seat.token, &detail, hub.clock.now()) {
             return;
         }
-        let event = NewEvent::new(Topic::Auth, "connected", seat.token, detail);
+        let event = NewEvent::new(Topic::Auth, "connected", seat.token, detail.clone());
         let written = async {
             let tx = hub.db.write().await?;
             hub.events.commit(tx, &seat.caller.actor, event).await
         };
         if let Err(error) = written.await {
             tracing::warn!(%error, "a new client cannot be written down");
+            self.forget(seat.token, &detail);
         }
+    }
+
+    /// So that the next call of this client is written down instead.
+    fn forget(&self, token: TokenId, client: &str) {
+        let mut met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        met.entry(token).or_default().retain(|(known, _)| known != client);
     }
 
     fn is_new(&self, token: TokenId, client: &str, now: Timestamp) -> bool {

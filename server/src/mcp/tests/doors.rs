@@ -201,12 +201,12 @@ async fn a_session_is_its_own_tokens_alone() {
         assert_eq!(house.send(request).await.status(), StatusCode::NOT_FOUND, "{method}");
     }
     let ending = house.send(ask(Method::DELETE, &other, &foreign)).await;
-    assert_eq!(ending.status(), StatusCode::ACCEPTED);
+    assert_eq!(ending.status(), StatusCode::NO_CONTENT);
     assert_eq!(session.call("tools/list", json!({})).await.result()["tools"].as_array().unwrap().len(), 5);
     let none = post(&mine, &[], json!({ "jsonrpc": "2.0", "id": 5, "method": "tools/list" }).to_string());
     assert_eq!(house.send(none).await.status(), StatusCode::BAD_REQUEST);
 
-    assert_eq!(house.send(ask(Method::DELETE, &mine, &foreign)).await.status(), StatusCode::ACCEPTED);
+    assert_eq!(house.send(ask(Method::DELETE, &mine, &foreign)).await.status(), StatusCode::NO_CONTENT);
     let gone = session.post(&json!({ "jsonrpc": "2.0", "id": 6, "method": "tools/list" })).await;
     assert_eq!(gone.status(), StatusCode::NOT_FOUND);
 }
