@@ -34,6 +34,8 @@ scene('a name in an address is shown as text, and a foreign address is not follo
     // Our own addresses, even those that lead nowhere.
     watch.expect(/^answer 404: GET \/(%2f|images)\//, /status of 404/);
     for (const next of ['//evil.example/', 'https://evil.example/', '/\\evil.example', 'javascript:alert(1)', '/%2f/evil.example']) {
+        // A page that is still open would ask on without its cookie, and be refused.
+        await page.goto('about:blank');
         await page.context().clearCookies();
         await page.goto(`/login?next=${encodeURIComponent(next)}`);
         await signIn(page);
