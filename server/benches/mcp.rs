@@ -7,9 +7,9 @@
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a bench measures time and prints what it found")]
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Lines},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -74,6 +74,8 @@ async fn serve_echo() -> anyhow::Result<()> {
 /// One server in a process of its own.
 struct Server {
     process: Child,
+    /// Kept open: it may say more.
+    _output: Lines<BufReader<ChildStdout>>,
     port: u16,
     /// Several: one alone may not hold a thousand connections.
     tokens: Vec<String>,
@@ -118,15 +120,14 @@ impl Server {
 
     /// Waits until the process has printed an address with its port.
     fn of(mut process: Child, tokens: Vec<String>) -> anyhow::Result<Self> {
-        let lines = BufReader::new(process.stdout.take().context("no standard output")?).lines();
-        let server = |port| Self { process, port, tokens };
-        for line in lines {
+        let mut lines = BufReader::new(process.stdout.take().context("no standard output")?).lines();
+        while let Some(line) = lines.next() {
             let port = line?.split_once("http://").and_then(|(_, rest)| {
                 let digits = rest.split_once(':')?.1;
                 digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
             });
             if let Some(port) = port {
-                return Ok(server(port));
+                return Ok(Self { process, port, tokens, _output: lines });
             }
         }
         anyhow::bail!("it ended before it said where it listens")

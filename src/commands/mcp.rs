@@ -1,5 +1,7 @@
 //! `central-mcp mcp`: a hub's MCP over standard input and output, for clients that know nothing else.
 
+use std::io::IsTerminal as _;
+
 use anyhow::Context as _;
 use server::mcp::{Bridge, carry};
 use tokio::io::BufReader;
@@ -13,7 +15,9 @@ pub(crate) async fn run(args: McpArgs) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::WARN)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
-    carry(&Bridge { url, token }, BufReader::new(tokio::io::stdin()), tokio::io::stdout()).await
+    carry(&Bridge { url, token: token.trim().to_owned() }, BufReader::new(tokio::io::stdin()), tokio::io::stdout())
+        .await
 }

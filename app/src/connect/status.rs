@@ -28,7 +28,7 @@ pub(super) fn StatusStep(
         match (desk.token.get(), met.get()) {
         (_, Some(Err(refusal))) => view! { <p class="failure" role="alert">{refusal.to_string()}</p> }.into_any(),
         (None, _) => {
-            view! { <p class="state idle"><span>"Make a token first. What connects with it is told here, by itself."</span></p> }
+            view! { <p class="state idle"><span>"Make a token first. You will see here when an agent connects with it."</span></p> }
                 .into_any()
         }
         (Some(_), Some(Ok(Some(event)))) => connected(event),

@@ -237,7 +237,7 @@ impl Dispatcher {
     async fn give_to_sketch(&mut self, row: OpenRow, draft: &ImageDraft) -> Result<(), Error> {
         if draft.workflow.is_some() || draft.source.is_some() || draft.model.is_some() || !draft.loras.is_empty() {
             let reason = "waits for a ComfyUI service: the built-in sketch has no models and draws from a prompt only. \
-                          Add one under Services";
+                          An operator can add one under Services";
             return self.explain(&row, reason).await;
         }
         if self.busy.contains(&None) || !self.claim(row.id, "sketch", None, None).await? {

@@ -261,7 +261,8 @@ impl Images {
                 view.progress = self.0.live.progress(view.id);
                 if view.status == ImageStatus::Queued {
                     view.place = Some(place);
-                    place += 1;
+                    // As `store::place` counts.
+                    place += u32::from(view.reason.is_none());
                 }
             }
             return Ok(views);

@@ -217,12 +217,14 @@ async fn pictures(db: &SqlitePool, of: impl Iterator<Item = ImageId>) -> Result<
     Ok(found)
 }
 
-/// Images that wait before this one.
+/// Images that wait before this one. Those that wait for something else than their turn hold nobody up.
 pub(super) async fn place(db: &SqlitePool, id: ImageId) -> Result<u32, Error> {
-    let before =
-        sqlx::query_scalar!(r#"select count(*) as "n!: u32" from images where status = 'queued' and id < ?"#, id)
-            .fetch_one(db)
-            .await?;
+    let before = sqlx::query_scalar!(
+        r#"select count(*) as "n!: u32" from images where status = 'queued' and reason is null and id < ?"#,
+        id
+    )
+    .fetch_one(db)
+    .await?;
     Ok(before)
 }
 

@@ -92,7 +92,9 @@ fn message(view: &ImageView) -> String {
         ImageStatus::Done => "done".into(),
         ImageStatus::Failed => format!("it failed: {reason}. Change the call and generate again"),
         ImageStatus::Cancelled => "it was cancelled".into(),
-        ImageStatus::Queued if !reason.is_empty() => format!("it waits: {reason}. Call get_image with this id later"),
+        ImageStatus::Queued if !reason.is_empty() => {
+            format!("it {reason}. It goes on when that changes; call get_image with this id later, or cancel_image")
+        }
         ImageStatus::Queued => format!(
             "it waits, {} before it; call get_image with this id and wait: true. It goes on without you",
             view.place.unwrap_or(0)

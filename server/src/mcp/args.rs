@@ -35,7 +35,7 @@ impl Args {
 
     /// A whole number; also as a float without a fraction or as a text, as some models write it.
     pub(super) fn whole(&mut self, name: &str) -> Option<u32> {
-        self.read(name, "a whole number", |value| {
+        self.read(name, "a whole number, 0 or more", |value| {
             let float = |value: &Value| {
                 value.as_f64().filter(|n| n.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(n)).map(|n| n as u32)
             };
@@ -108,7 +108,7 @@ impl Args {
             return Ok(());
         }
         Err(Failure::invalid(format!(
-            "the call cannot be taken as it is: {}. Mend it and call again",
+            "the call cannot be taken as it is: {}. Correct that and call again",
             self.wrong.join("; ")
         )))
     }

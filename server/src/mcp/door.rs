@@ -9,11 +9,11 @@ use rmcp::{
     ErrorData, Peer, RoleServer, ServerHandler,
     model::{
         CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams, CompleteResult,
-        DiscoverResult, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult, Implementation,
-        InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-        ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
-        ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
-        UpdateTaskParams,
+        CustomRequest, CustomResult, DiscoverResult, ErrorCode, GetPromptRequestParams, GetPromptResponse,
+        GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams, InitializeResult, ListPromptsResult,
+        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
+        ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams,
+        SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
@@ -239,6 +239,29 @@ impl ServerHandler for Door {
         let values = rmcp::model::CompletionInfo::with_all_values(values)
             .map_err(|cause| ErrorData::internal_error(cause, None))?;
         Ok(CompleteResult::new(values))
+    }
+
+    /// What the SDK cannot read as a request that it knows: because of its method, or because of its params.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let method: String = request.method.chars().take(60).collect();
+        Err(match method.as_str() {
+            "tools/call" => ErrorData::invalid_params(
+                "the params of tools/call are { \"name\": a tool's name, \"arguments\": an object }; a text with JSON in it is no object",
+                None,
+            ),
+            "resources/read" | "resources/subscribe" | "resources/unsubscribe" => {
+                ErrorData::invalid_params(format!("the params of {method} are {{ \"uri\": a text }}"), None)
+            }
+            "prompts/get" => ErrorData::invalid_params(
+                "the params of prompts/get are { \"name\": a prompt's name, \"arguments\": an object of texts }",
+                None,
+            ),
+            _ => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method \"{method}\" here"), None),
+        })
     }
 
     async fn get_task(

@@ -3,6 +3,10 @@
 use std::{
     borrow::Cow,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,7 +18,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream};
 use http_body::{Frame, SizeHint};
 use rmcp::{ServerHandler, model::ErrorCode};
 use serde::Deserialize;
@@ -99,6 +103,7 @@ async fn call<F: ServerHandler>(entry: &Entry<F>, seat: Seat, place: Place, requ
         },
         _ => None,
     };
+    let request_body = body.clone();
     let ending = parts.method == Method::DELETE;
     let request = Request::from_parts(parts, Body::from(body.clone()));
     let mut response = entry.service(&seat).handle(request).await.map(Body::new);
@@ -115,12 +120,28 @@ async fn call<F: ServerHandler>(entry: &Entry<F>, seat: Seat, place: Place, requ
     if !is(response.headers(), "text/event-stream") {
         return response.map(|body| Body::new(Kept { body, _kept: kept }));
     }
-    let auth = mcp.hub.auth.clone();
-    let gone = Box::pin(async move { seat.gone(&auth).await });
+    let (auth, over) = (mcp.hub.auth.clone(), Arc::new(AtomicBool::new(false)));
+    let (ends, gone) = (over.clone(), async move { seat.gone(&auth).await });
+    let gone = Box::pin(async move {
+        gone.await;
+        ends.store(true, Ordering::Relaxed);
+    });
+    let word = last_word(&request_body);
+    // The call goes nowhere any more, and its client should not have to guess why.
+    let last = stream::once(async move { over.load(Ordering::Relaxed).then_some(word).flatten() })
+        .filter_map(std::future::ready);
     response.map(|body| {
-        let body = Body::from_stream(body.into_data_stream().take_until(gone));
+        let body = Body::from_stream(body.into_data_stream().take_until(gone).chain(last.map(Ok)));
         Body::new(Kept { body, _kept: kept })
     })
+}
+
+/// The answer to a call whose token has ended while its stream was open.
+fn last_word(request: &[u8]) -> Option<Bytes> {
+    let id = serde_json::from_slice::<Value>(request).ok()?.get("id")?.clone();
+    let message = "the token is no longer valid; what the call began goes on, and an operator can say how it stands";
+    let error = error(ErrorCode(-32_000), message, &id);
+    Some(format!("event: message\ndata: {error}\n\n").into())
 }
 
 /// A body, and what is held until it is dropped.

@@ -157,7 +157,7 @@ fn cancel_image() -> Tool {
     );
     let about = "Stops one of your images. Waiting ones stop at once, running ones as soon as the service lets go.";
     tool("cancel_image", "Cancel an image", about, json!({ "id": id() }), &["id"], output)
-        .with_annotations(ToolAnnotations::new().read_only(false).destructive(true).idempotent(true).open_world(false))
+        .with_annotations(ToolAnnotations::new().read_only(false).destructive(true).idempotent(false).open_world(false))
 }
 
 /// What `generate_image` and `get_image` return.

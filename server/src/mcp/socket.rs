@@ -125,6 +125,8 @@ async fn serve(door: impl ServerHandler, line: Line, end: CancellationToken) {
 enum End {
     /// The client left, or does not read or answer any more.
     Gone,
+    /// It sent a message over the limit, of which the rest was not read.
+    Large,
     /// Its token is no longer valid.
     Token,
     /// The hub stops.
@@ -136,6 +138,7 @@ impl End {
     fn frame(&self) -> Option<(u16, &'static str)> {
         match self {
             Self::Gone => None,
+            Self::Large => Some((close_code::SIZE, "a message may have 2 MiB; a picture in it 1.4 MB")),
             Self::Token => Some((close_code::POLICY, "the token is no longer valid")),
             Self::Stop => Some((close_code::RESTART, "the hub stops; connect again")),
         }
@@ -168,7 +171,8 @@ async fn read(
                         continue;
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return End::Gone,
+                    Some(Ok(Message::Close(_))) | None => return End::Gone,
+                    Some(Err(error)) => return if is_too_large(error) { End::Large } else { End::Gone },
                 };
                 // Who sends too fast is read from more slowly.
                 if let Err(wait) = mcp.limit.take(seat.token, mcp.hub.clock.now()) {
@@ -196,6 +200,11 @@ async fn read(
             () = mcp.hub.stop.cancelled() => return End::Stop,
         }
     }
+}
+
+fn is_too_large(error: axum::Error) -> bool {
+    use tokio_tungstenite::tungstenite::Error;
+    error.into_inner().downcast::<Error>().is_ok_and(|error| matches!(*error, Error::Capacity(_)))
 }
 
 /// One frame as a message with its sender, or the error to answer with.

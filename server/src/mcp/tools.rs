@@ -101,7 +101,9 @@ async fn generate_image(call: &Call<'_>, mut args: Args) -> Result<CallToolRespo
         model: args.text("model"),
         sampler: args.text("sampler"),
         scheduler: args.text("scheduler"),
-        loras: args.read("loras", "a list of {\"name\", \"strength\"}", loras).unwrap_or_default(),
+        loras: args
+            .read("loras", "a list whose entries are {\"name\": a file's name, \"strength\": a number}", loras)
+            .unwrap_or_default(),
         task: args.text("task"),
         ..standard
     };
@@ -154,7 +156,8 @@ async fn list_images(call: &Call<'_>, mut args: Args) -> Result<CallToolResult, 
         _ => None,
     });
     let (text, mine) = (args.text("text"), args.flag("mine").unwrap_or(false));
-    let (limit, before) = (args.whole("limit").unwrap_or(20), args.parsed::<ImageId>("before"));
+    let (limit, before) =
+        (args.whole("limit").unwrap_or(20), args.read("before", "the value of \"next\" of the page before", page));
     if !(1..=MOST_ROWS).contains(&limit) {
         args.refuse("limit", &format!("is {limit}; give 1 to {MOST_ROWS}"));
     }
@@ -238,6 +241,10 @@ fn patience(args: &mut Args) -> Option<Patience> {
             seconds => Some(Patience::Seconds(seconds.round() as u32)),
         },
     })
+}
+
+fn page(value: &Value) -> Option<ImageId> {
+    value.as_str()?.trim().parse().ok()
 }
 
 fn loras(value: &Value) -> Option<Vec<Lora>> {

@@ -119,7 +119,7 @@ impl Reporter {
             (Some(progress), _) => self.progress(view, progress).await,
             (None, ImageStatus::Queued) => {
                 let message = match (view.reason.as_deref(), view.place) {
-                    (Some(reason), _) => format!("waiting: {reason}"),
+                    (Some(reason), _) => format!("it {reason}"),
                     (None, Some(place @ 1..)) => format!("waiting, {place} before it"),
                     (None, _) => "waiting, next in the queue".into(),
                 };

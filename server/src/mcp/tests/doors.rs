@@ -320,7 +320,46 @@ async fn a_stream_ends_with_its_token() {
     let token = house.agent().await;
     let session = Session::begin(&house, &token, LEGACY).await;
     let mut stream = session.listen().await;
+    let arguments = json!({ "prompt": "long", "width": 64, "height": 64, "steps": 150, "count": 16 });
+    let params = json!({ "name": "generate_image", "arguments": arguments });
+    let mut call =
+        Stream::open(house.send(modern_with(&token, "tools/call", params, json!({ "progressToken": 1 }))).await);
+    call.next_of("notifications/progress").await;
+    // It is open, and heard what the call did.
+    stream.next_of("notifications/resources/list_changed").await;
     let id = house.hub.auth.tokens(&Caller::cli()).await.unwrap()[0].id;
     house.hub.auth.revoke_token(&Caller::cli(), id).await.unwrap();
-    assert_eq!(stream.next().await, None);
+    while stream.next().await.is_some() {}
+    // A call is not left without an answer.
+    let last = loop {
+        let message = call.next().await.expect("an answer before the end");
+        if message["method"] != "notifications/progress" {
+            break message;
+        }
+    };
+    assert_eq!((&last["id"], &last["error"]["code"]), (&json!(1), &json!(-32_000)));
+    assert_eq!(call.next().await, None);
+}
+
+#[tokio::test]
+async fn params_that_are_none_are_told_from_a_method_that_is_none() {
+    let house = House::new().await;
+    let token = house.agent().await;
+    let session = Session::begin(&house, &token, LEGACY).await;
+    for (method, params, code, said) in [
+        ("tools/call", json!({ "name": "whoami", "arguments": "{}" }), -32602, "an object"),
+        ("tools/call", json!({ "name": "whoami", "arguments": [1] }), -32602, "an object"),
+        ("tools/call", json!({ "arguments": {} }), -32602, "a tool's name"),
+        ("resources/read", json!({ "uri": 3 }), -32602, "\"uri\""),
+        ("prompts/get", json!({}), -32602, "a prompt's name"),
+        ("tools/fall", json!({}), -32601, "no method \"tools/fall\""),
+    ] {
+        for answer in [session.call(method, params.clone()).await, house.modern(&token, method, params.clone()).await] {
+            // With 2026-07-28 the headers are looked at first.
+            if answer.code() != -32020 {
+                assert_eq!(answer.code(), code, "{method} {params} {answer:?}");
+                assert!(answer.text.contains(&said.replace('"', "\\\"")), "{said}: {}", answer.text);
+            }
+        }
+    }
 }

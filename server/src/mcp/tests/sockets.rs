@@ -128,6 +128,29 @@ async fn nonsense_on_a_socket_is_answered_and_not_fatal() {
 }
 
 #[tokio::test]
+async fn a_socket_reads_large_pictures_one_after_the_other() {
+    let served = Served::new().await;
+    let token = served.house.agent().await;
+    let arguments = json!({ "prompt": "a fox", "width": 64, "height": 64, "steps": 1 });
+    let drawn = served.house.facts(&token, "generate_image", arguments).await;
+    let mut wire = served.open(&token).await;
+    wire.begin().await;
+    // More at once than there are places: all are answered, in some order.
+    for id in 1..=9 {
+        wire.say(&request(id, "resources/read", &json!({ "uri": drawn["images"][0]["uri"] }))).await;
+    }
+    wire.say(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 77 } })).await;
+    let mut answered = std::collections::BTreeSet::new();
+    while answered.len() < 9 {
+        let message = wire.hear().await.expect("an answer");
+        if message["result"]["contents"][0]["blob"].is_string() {
+            answered.insert(message["id"].as_i64().unwrap());
+        }
+    }
+    assert_eq!(answered, (1..=9).collect());
+}
+
+#[tokio::test]
 async fn a_socket_needs_a_token_the_subprotocol_and_no_foreign_page() {
     let served = Served::new().await;
     let token = served.house.agent().await;
