@@ -95,7 +95,7 @@ fn made(token: NewToken, desk: Desk) -> AnyView {
         <div class="made" node_ref=node tabindex="-1">
             <p class="who">{actor_face(&format!("agent:{slug}"))} <b>{format!("Token of agent {slug}")}</b> <span class="badge ok">"made"</span></p>
             <div class="command"><code class="mono">{secret.clone()}</code> <CopyButton text=secret what="the token" /></div>
-            <p class="help">"Shown this once: the hub keeps only a hash. It is already filled in in what you paste."</p>
+            <p class="help">"Shown this once: the hub keeps only a hash. What you paste already holds it."</p>
             <div class="actions">
                 <button type="button" on:click=move |_| desk.again()>{icon("plus")} "Another agent"</button>
                 <a class="button" href="/settings#tokens">"All tokens"</a>

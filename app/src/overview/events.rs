@@ -37,7 +37,7 @@ fn line(event: EventView) -> impl IntoView {
         None => Some(event.actor.clone()),
     };
     // Who signed in, or set the hub up, is who did it.
-    let own = name.as_ref() == Some(&event.detail);
+    let own = event.topic == Topic::Auth && name.as_ref() == Some(&event.detail);
     let what = match (event.topic, event.kind.as_str()) {
         (Topic::Auth, "added") if own => "set up this hub",
         (topic, kind) => words(topic, kind).unwrap_or(kind),

@@ -122,7 +122,7 @@ pub(super) fn Crew(
                 <ul class="bars">{stats.by_agent.into_iter().take(6).map(|row| bar(row, most)).collect_view()}</ul>
                 {(!stats.by_task.is_empty()).then(|| view! {
                     <h3>"Tasks, last 7 days"</h3>
-                    <ul class="bars">{stats.by_task.into_iter().map(|row| task(row, busiest)).collect_view()}</ul>
+                    <ul class="bars tasks">{stats.by_task.into_iter().map(|row| task(row, busiest)).collect_view()}</ul>
                 })}
             </section>
         }
