@@ -19,6 +19,10 @@ pub enum Topic {
     Services,
     /// Images and workflows.
     Images,
+    /// Terminals: who joined, left, took the keyboard; recordings, share links.
+    Terminals,
+    /// Agents and their presence.
+    Agents,
 }
 
 /// One row of the audit log.

@@ -72,6 +72,12 @@ ids! {
     ImageId,
     /// A saved ComfyUI workflow.
     WorkflowId,
+    /// A share link of a terminal.
+    LinkId,
+    /// A recording of a terminal.
+    RecordingId,
+    /// An agent.
+    AgentId,
 }
 
 #[cfg(feature = "ssr")]

@@ -23,6 +23,7 @@ pub mod secrets;
 pub mod auth;
 pub mod images;
 pub mod services;
+pub mod terminals;
 
 // The outer ring.
 #[cfg(feature = "ssr")]

@@ -1,0 +1,14 @@
+//! Terminals: sessions in tmux, shown live to many, typed into by one, recorded, shared by link.
+//!
+//! How bytes flow. tmux (our own server socket) keeps the sessions, so that they outlive the hub. For each session that somebody
+//! watches or records, one `tmux attach` runs in a PTY (`attach.rs`). What it says passes the escape policy (`policy.rs`), which
+//! also cuts it at sequence boundaries, then goes under one lock into the screen (`screen.rs`) and the ring (`feed.rs`).
+//! A viewer joins by taking a snapshot of the screen and its place in the ring; who falls out of the ring gets a
+//! snapshot again. So a slow viewer costs its socket's buffer and nothing else, and tmux is always drained.
+//! Keys go the other way through the same PTY, after `keyboard.rs` has said that their sender holds the keyboard.
+//!
+//! Never: a shell string (argument vectors only), a viewer that writes, an answer of a viewer's emulator, a session without
+//! a name that `rules.rs` accepts.
+
+mod model;
+pub use model::*;
