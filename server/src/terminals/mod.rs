@@ -12,3 +12,23 @@
 
 mod model;
 pub use model::*;
+
+#[cfg(feature = "ssr")]
+mod attach;
+#[cfg(feature = "ssr")]
+mod feed;
+#[cfg(feature = "ssr")]
+mod policy;
+#[cfg(feature = "ssr")]
+mod rules;
+#[cfg(feature = "ssr")]
+mod screen;
+#[cfg(feature = "ssr")]
+mod sessions;
+#[cfg(feature = "ssr")]
+mod tmux;
+#[cfg(feature = "ssr")]
+pub use screen::Screen;
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests;
