@@ -201,3 +201,21 @@ pub fn default_data() -> PathBuf {
         .or_else(|| from("HOME").map(|home| home.join(".local/share")))
         .map_or_else(|| PathBuf::from("central-mcp-data"), |base| base.join("central-mcp"))
 }
+
+/// What a terminal's programs may know of the hub's own environment: where programs and the home are, who they run as, the
+/// language. Nothing else of it, for it may hold secrets.
+pub fn shell_environment() -> Vec<(String, String)> {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let utf8 = |value: &String| value.to_ascii_lowercase().replace('-', "").ends_with("utf8");
+    vec![
+        ("PATH", set("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())),
+        ("HOME", set("HOME").unwrap_or_else(|| "/".into())),
+        ("USER", set("USER").or_else(|| set("LOGNAME")).unwrap_or_default()),
+        ("SHELL", set("SHELL").filter(|shell| shell.starts_with('/')).unwrap_or_else(|| "/bin/sh".into())),
+        ("LANG", set("LANG").filter(utf8).unwrap_or_else(|| "C.UTF-8".into())),
+    ]
+    .into_iter()
+    .filter(|(_, value)| !value.is_empty())
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}

@@ -174,7 +174,7 @@ async fn look(
     mut said: mpsc::Receiver<Notice>,
     mut visible: watch::Receiver<bool>,
 ) -> Option<Closing> {
-    let Eyes { watch, changed } = &mut eyes;
+    let Eyes { screen, changed } = &mut eyes;
     let mut ping = tokio::time::interval(PING);
     ping.reset();
     changed.mark_unchanged();
@@ -196,9 +196,9 @@ async fn look(
                 facts = Stopwatch::start();
                 send(sink, notice(&hands.state())).await?;
             }
-            next = watch.next(pace) => match next {
+            next = screen.next(pace) => match next {
                 Next::Bytes(bytes) => send(sink, bytes).await?,
-                Next::Resized | Next::Titled => send(sink, notice(&hands.state())).await?,
+                Next::Resized(..) => send(sink, notice(&hands.state())).await?,
                 Next::Ended => return Some(Closing::Ended),
             },
             _ = ping.tick() => {

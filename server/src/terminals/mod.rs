@@ -48,6 +48,11 @@ mod viewer;
 #[cfg(feature = "ssr")]
 pub use room::{LOG, LiveSession, StartSession, Terminals, log_folder};
 #[cfg(feature = "ssr")]
-pub use sessions::{Next, Pace};
+pub use feed::{Next, Pace};
+#[cfg(feature = "ssr")]
+pub use screen::Screen;
 #[cfg(feature = "ssr")]
 pub use viewer::{Eyes, Hands, Who};
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests;

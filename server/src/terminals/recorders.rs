@@ -9,7 +9,8 @@ use super::{
     recording::Recorder,
     room::{Terminals, terminal_event},
     rules,
-    sessions::{Next, Pace, Watch},
+    feed::{Next, Pace},
+    sessions::Watch,
     store,
 };
 use crate::{
@@ -90,14 +91,10 @@ impl Terminals {
 
     async fn write_down(&self, watch: &mut Watch, recorder: &mut Recorder) {
         loop {
-            match watch.next(Pace::Now).await {
+            match watch.next(Pace::Every).await {
                 // The first byte says what the frame is.
                 Next::Bytes(frame) => recorder.output(self.now(), &frame[1..]),
-                Next::Resized => {
-                    let (cols, rows) = watch.feed().size();
-                    recorder.resized(self.now(), cols, rows);
-                }
-                Next::Titled => {}
+                Next::Resized(cols, rows) => recorder.resized(self.now(), cols, rows),
                 Next::Ended => return,
             }
         }

@@ -21,7 +21,7 @@ use super::{
     store,
     tickets::{Bearer, Tickets},
     tmux::{SessionInfo, Start, Tmux},
-    viewer::{Eyes, Hands, Who},
+    viewer::{Eyes, Hands, Looking, Who},
 };
 use crate::{
     caller::{Actor, Caller, Right},
@@ -190,8 +190,8 @@ impl Terminals {
             keyboard: self.inner.keyboards.holding(name, self.now()).map(|holding| holding.by.actor),
             recorded,
             recording: self.recording_since(name),
-            active_at: info.as_ref().map(|info| Timestamp::from_millis(info.activity * 1000)),
-            started_at: info.as_ref().map(|info| Timestamp::from_millis(info.started_at * 1000)),
+            active_at: info.as_ref().map(|info| info.activity),
+            started_at: info.as_ref().map(|info| info.started_at),
             needs: info.filter(|info| info.bell).map(|_| "rang the bell".to_owned()),
         }
     }
@@ -321,7 +321,7 @@ impl Terminals {
         let sessions = tmux.list().await?.into_iter().map(|info| LiveSession {
             name: info.name,
             pid: info.pid,
-            activity: Timestamp::from_millis(info.activity * 1000),
+            activity: info.activity,
             bell: info.bell,
         });
         Ok(sessions.collect())
@@ -400,7 +400,7 @@ impl Terminals {
                 tracing::warn!(%error, "that a viewer joined is not in the audit log");
             }
         });
-        Ok((hands, Eyes { watch, changed }))
+        Ok((hands, Eyes { screen: Looking(watch), changed }))
     }
 
     /// The newest `lines` lines of a terminal's history. Needs `Look`.
@@ -458,7 +458,7 @@ impl Terminals {
     /// The visible lines of a terminal, as text.
     pub async fn screen_text(&self, name: &str) -> Result<Vec<String>, Error> {
         let (tmux, _) = self.engine().await?;
-        tmux.screen(name).await
+        tmux.history(name, 0).await
     }
 
     /// Another size for everybody. The caller has been asked whether they may.
@@ -470,8 +470,7 @@ impl Terminals {
         cols: u16,
         rows: u16,
     ) -> Result<(), Error> {
-        let (_, sessions) = self.engine().await?;
-        sessions.resize(name, feed, cols, rows).await?;
+        feed.resize(cols, rows).await?;
         let mut tx = self.inner.db.write().await?;
         store::set_size(&mut *tx, name, cols, rows).await?;
         let event = terminal_event("resized", name, format!("{cols} x {rows}"));
@@ -522,7 +521,7 @@ impl Terminals {
     /// tmux and the watched sessions; says what to install where tmux is missing.
     pub(super) async fn engine(&self) -> Result<&(Tmux, Sessions), Error> {
         let open = async || {
-            let tmux = Tmux::open(&self.inner.data).await?;
+            let tmux = Tmux::open(&self.inner.data)?;
             let sessions = Sessions::new(
                 tmux.clone(),
                 self.inner.tasks.clone(),

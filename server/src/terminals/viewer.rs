@@ -7,7 +7,8 @@ use super::{
     keyboard::{Typist, Why},
     room::Terminals,
     rules,
-    sessions::{Next, Pace, Watch},
+    feed::{Next, Pace},
+    sessions::Watch,
 };
 use crate::{
     caller::{Actor, Caller, Right},
@@ -58,15 +59,19 @@ pub struct Hands {
 
 /// The half of a viewer that looks.
 pub struct Eyes {
-    pub(super) watch: Watch,
+    /// The terminal.
+    pub screen: Looking,
     /// Says that something beside the screen changed.
     pub changed: watch::Receiver<()>,
 }
 
-impl Eyes {
+/// A place in the session's feed.
+pub struct Looking(pub(super) Watch);
+
+impl Looking {
     /// What to show next. Dropping the future loses nothing.
     pub async fn next(&mut self, pace: Pace) -> Next {
-        self.watch.next(pace).await
+        self.0.next(pace).await
     }
 }
 
