@@ -99,7 +99,8 @@ impl Line {
 
 /// A request for a socket.
 fn asked(hub: &Hub, name: &str, headers: &[(&'static str, &str)]) -> Request<()> {
-    let mut request = format!("ws://127.0.0.1:{}/terminals/{name}/ws", hub.port).into_client_request().expect("a request");
+    let mut request =
+        format!("ws://127.0.0.1:{}/terminals/{name}/ws", hub.port).into_client_request().expect("a request");
     for (key, value) in headers {
         request.headers_mut().insert(*key, value.parse().expect("a header"));
     }
@@ -134,7 +135,10 @@ fn listed(folder: &Folder, name: &str) -> Value {
 async fn a_script_types_and_reads_back() {
     let (folder, hub, operator) = scene().await;
     let before = listed(&folder, "one");
-    assert_eq!((&before["state"], &before["viewers"], &before["keyboard"]), (&json!("running"), &json!(0), &Value::Null));
+    assert_eq!(
+        (&before["state"], &before["viewers"], &before["keyboard"]),
+        (&json!("running"), &json!(0), &Value::Null)
+    );
     let pid = before["pid"].as_u64().expect("a process id");
     assert!(std::path::Path::new(&format!("/proc/{pid}")).exists() || cfg!(not(target_os = "linux")));
 
@@ -144,12 +148,14 @@ async fn a_script_types_and_reads_back() {
     let during = listed(&folder, "one");
     assert_eq!((&during["viewers"], &during["keyboard"]), (&json!(1), &json!("token:operator")));
 
-    let stopped: Value = serde_json::from_str(&done(folder.path(), &["terminal", "stop", "one", "--json"], "")).expect("JSON");
+    let stopped: Value =
+        serde_json::from_str(&done(folder.path(), &["terminal", "stop", "one", "--json"], "")).expect("JSON");
     assert_eq!(stopped["state"], "ended");
     line.closes(4004).await;
 
     // Again, with what it was started with.
-    let again: Value = serde_json::from_str(&done(folder.path(), &["terminal", "start", "one", "--json"], "")).expect("JSON");
+    let again: Value =
+        serde_json::from_str(&done(folder.path(), &["terminal", "start", "one", "--json"], "")).expect("JSON");
     assert_eq!(again["state"], "running");
     assert_ne!(again["pid"].as_u64(), Some(pid));
 }
@@ -178,9 +184,15 @@ async fn a_command_that_is_refused_says_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_holds_the_keyboard_and_viewers_look() {
     let (folder, hub, operator) = scene().await;
-    let (viewer, second) = (token(folder.path(), "viewer"), done(folder.path(), &["token", "create", "--name", "second", "--role", "operator"], ""));
-    let (mut ada, mut bob, mut eve) =
-        (Line::open(&hub, &operator, "one").await, Line::open(&hub, &second, "one").await, Line::open(&hub, &viewer, "one").await);
+    let (viewer, second) = (
+        token(folder.path(), "viewer"),
+        done(folder.path(), &["token", "create", "--name", "second", "--role", "operator"], ""),
+    );
+    let (mut ada, mut bob, mut eve) = (
+        Line::open(&hub, &operator, "one").await,
+        Line::open(&hub, &second, "one").await,
+        Line::open(&hub, &viewer, "one").await,
+    );
     eve.types("echo from eve\r").await;
     eve.until("a refusal", |line| line.refused.as_deref().is_some_and(|why| why.contains("role operator"))).await;
     eve.asks(json!({ "type": "take", "over": true })).await;
@@ -195,7 +207,10 @@ async fn one_holds_the_keyboard_and_viewers_look() {
     assert_eq!((&eve.state["may_type"], &bob.state["may_type"]), (&json!(false), &json!(true)));
 
     bob.types("echo from bob\r").await;
-    bob.until("a refusal", |line| line.refused.as_deref().is_some_and(|why| why.contains("token:operator holds the keyboard"))).await;
+    bob.until("a refusal", |line| {
+        line.refused.as_deref().is_some_and(|why| why.contains("token:operator holds the keyboard"))
+    })
+    .await;
     bob.asks(json!({ "type": "resize", "cols": 100, "rows": 30 })).await;
     bob.refused = None;
     bob.until("a refusal", |line| line.refused.is_some()).await;
@@ -216,8 +231,11 @@ async fn one_holds_the_keyboard_and_viewers_look() {
     }
 
     drop((ada, bob, eve));
-    let events = events_until(folder.path(), |events| events.iter().filter(|(_, kind, _)| kind == "left").count() == 3).await;
-    let has = |actor: &str, kind: &str, detail: &str| events.iter().any(|it| it.0 == actor && it.1 == kind && it.2.contains(detail));
+    let events =
+        events_until(folder.path(), |events| events.iter().filter(|(_, kind, _)| kind == "left").count() == 3).await;
+    let has = |actor: &str, kind: &str, detail: &str| {
+        events.iter().any(|it| it.0 == actor && it.1 == kind && it.2.contains(detail))
+    };
     assert!(has("token:viewer", "joined", "127.0.0.1"), "{events:?}");
     assert!(has("token:operator", "took-keyboard", ""), "{events:?}");
     assert!(has("token:second", "took-keyboard", "from token:operator"), "{events:?}");
@@ -227,7 +245,10 @@ async fn one_holds_the_keyboard_and_viewers_look() {
 }
 
 /// Actor, kind and detail of all events about terminals, once they are `good`.
-async fn events_until(data: &std::path::Path, good: impl Fn(&[(String, String, String)]) -> bool) -> Vec<(String, String, String)> {
+async fn events_until(
+    data: &std::path::Path,
+    good: impl Fn(&[(String, String, String)]) -> bool,
+) -> Vec<(String, String, String)> {
     let began = std::time::Instant::now();
     loop {
         let events = events(data).await;
@@ -287,7 +308,11 @@ async fn strangers_foreign_pages_and_wrong_tickets_are_refused() {
 
     assert_eq!(refused(asked(&hub, "one", &[])).await, 401, "nobody");
     assert_eq!(refused(asked(&hub, "one", &[("authorization", "Bearer cmcp_wrong")])).await, 401, "a wrong token");
-    assert_eq!(refused(asked(&hub, "one", &[("authorization", &format!("Bearer {operator}")), ("host", "evil.example")])).await, 421);
+    assert_eq!(
+        refused(asked(&hub, "one", &[("authorization", &format!("Bearer {operator}")), ("host", "evil.example")]))
+            .await,
+        421
+    );
     assert_eq!(refused(knock("one", &cookie, &home, &host, "terminal")).await, 403, "no ticket");
     assert_eq!(refused(knock("one", &cookie, &home, &host, "terminal, ticket.00")).await, 403, "a guessed ticket");
     let good = ticket(&cookie, "one").await;
@@ -334,7 +359,12 @@ async fn what_is_not_understood_or_too_much_closes_the_socket() {
     line.closes(4004).await;
 
     // A token that is revoked ends what it opened.
-    let made: Value = serde_json::from_str(&done(folder.path(), &["token", "create", "--name", "brief", "--role", "viewer", "--json"], "")).expect("JSON");
+    let made: Value = serde_json::from_str(&done(
+        folder.path(),
+        &["token", "create", "--name", "brief", "--role", "viewer", "--json"],
+        "",
+    ))
+    .expect("JSON");
     let mut line = Line::open(&hub, made["secret"].as_str().expect("a secret"), "one").await;
     line.until("a state", |line| line.state.is_object()).await;
     let owner = sign_in(&hub).await;

@@ -43,7 +43,10 @@ pub(crate) async fn stop(args: TerminalStop) -> anyhow::Result<()> {
 /// A name that would change the address is none.
 fn segment(name: &str) -> anyhow::Result<&str> {
     let good = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    anyhow::ensure!(good, Failure::invalid(format!("\"{name}\" is no terminal's name; it has letters, digits, - and _")));
+    anyhow::ensure!(
+        good,
+        Failure::invalid(format!("\"{name}\" is no terminal's name; it has letters, digits, - and _"))
+    );
     Ok(name)
 }
 
@@ -61,7 +64,10 @@ async fn ask(
         request = request.header("content-type", "application/json").body(body);
     }
     let answer = request.send().await.with_context(|| {
-        format!("no hub runs on {}; start it with `central-mcp serve`, or name its folder with --data", folder.display())
+        format!(
+            "no hub runs on {}; start it with `central-mcp serve`, or name its folder with --data",
+            folder.display()
+        )
     })?;
     let good = answer.status().is_success();
     let text = answer.text().await.context("the hub's answer broke off")?;

@@ -3,7 +3,7 @@
 //! The words on them are in `terminals/model.rs`, and in ARCHITECTURE.md for people who write a client. A browser comes with its
 //! cookie and, as a subprotocol, a ticket that only our own page can have got; a program comes with a bearer token.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension,

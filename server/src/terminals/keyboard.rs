@@ -64,6 +64,18 @@ pub(super) enum Why {
     Gone,
 }
 
+impl Why {
+    /// Why, as the audit log says it.
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::HandedBack => "handed it back",
+            Self::TakenOver => "it was taken over",
+            Self::Idle => "typed nothing for two minutes",
+            Self::Gone => "left",
+        }
+    }
+}
+
 /// A holding that has ended: what the audit log says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ended {
@@ -191,11 +203,6 @@ impl Keyboards {
         ended
     }
 
-    /// Ends whatever holding `terminal` has: its session is over.
-    #[must_use]
-    pub(super) fn forget(&self, terminal: &str) -> Option<Ended> {
-        self.lock().remove(terminal)?.0.map(|holding| holding.end(Why::Gone))
-    }
 
     /// Ends the holdings that have run out, and gives their terminals.
     #[must_use]
@@ -208,10 +215,6 @@ impl Keyboards {
         ended
     }
 
-    /// When the next holding runs out, if nothing more is typed.
-    pub(super) fn next_end(&self) -> Option<Timestamp> {
-        self.lock().values().filter_map(|lease| lease.0.as_ref().map(Holding::ends_at)).min()
-    }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Lease>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -46,9 +46,11 @@ mod tmux;
 #[cfg(feature = "ssr")]
 mod viewer;
 #[cfg(feature = "ssr")]
-pub use room::{LOG, LiveSession, StartSession, Terminals, log_folder};
-#[cfg(feature = "ssr")]
 pub use feed::{Next, Pace};
+#[cfg(feature = "ssr")]
+pub use recorders::{Guest, GuestSeat};
+#[cfg(feature = "ssr")]
+pub use room::{LOG, LiveSession, StartSession, Terminals, log_folder};
 #[cfg(feature = "ssr")]
 pub use screen::Screen;
 #[cfg(feature = "ssr")]

@@ -1,20 +1,24 @@
 //! What records: a watcher like any other, which writes instead of showing. And what people do with recordings and links.
 
-use std::sync::PoisonError;
+use std::{io, sync::PoisonError};
 
+use bytes::Bytes;
+use futures_util::Stream;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     LinkView, NewLink, RecordingView,
-    recording::Recorder,
+    feed::{Next, Pace},
+    links::LinkWatch,
+    recording::{Recorder, Stopped},
     room::{Terminals, terminal_event},
     rules,
-    feed::{Next, Pace},
     sessions::Watch,
     store,
 };
 use crate::{
-    caller::{Caller, Right},
+    caller::{Actor, Caller, Right},
+    clock::Timestamp,
     error::{Error, Failure},
     id::{LinkId, RecordingId},
 };
@@ -77,25 +81,44 @@ impl Terminals {
     /// Records one terminal until it ends, or recording is turned off, or the hub stops.
     async fn keep(&self, name: &str, end: &CancellationToken) -> Result<(), Error> {
         let (_, sessions) = self.engine().await?;
-        let mut watch = sessions.watch(name).await?;
-        let (cols, rows) = watch.feed().size();
-        let mut recorder = self.inner.recordings.begin(name, cols, rows, &watch.feed().title()).await?;
-        self.stages().tell(name);
-        tokio::select! {
-            () = self.write_down(&mut watch, &mut recorder) => {}
-            () = end.cancelled() => {}
-            () = self.inner.stop.cancelled() => {}
+        loop {
+            // A new watch begins with a snapshot, and so does each recording.
+            let mut watch = sessions.watch(name).await?;
+            let (cols, rows) = watch.feed().size();
+            let mut recorder = self.inner.recordings.begin(name, cols, rows, &watch.feed().title()).await?;
+            self.stages().tell(name);
+            let why = tokio::select! {
+                why = self.write_down(&mut watch, &mut recorder) => why,
+                () = end.cancelled() => None,
+                () = self.inner.stop.cancelled() => None,
+            };
+            recorder.finish().await;
+            match why {
+                Some(Stopped::Full) => {}
+                // Not again before a person asks for it: the disk that was full would be filled at every try.
+                Some(Stopped::Failed) => {
+                    let mut tx = self.inner.db.write().await?;
+                    store::set_recorded(&mut *tx, name, false).await?;
+                    let event = terminal_event("recording-off", name, "it could not be written");
+                    self.inner.events.commit(tx, &Actor::Loop("presence"), event).await?;
+                    return Ok(());
+                }
+                Some(Stopped::Closing) | None => return Ok(()),
+            }
         }
-        recorder.finish().await
     }
 
-    async fn write_down(&self, watch: &mut Watch, recorder: &mut Recorder) {
+    /// Hands everything on until the session ends (`None`) or the recording does.
+    async fn write_down(&self, watch: &mut Watch, recorder: &mut Recorder) -> Option<Stopped> {
         loop {
-            match watch.next(Pace::Every).await {
+            let taken = match watch.next(Pace::Every).await {
                 // The first byte says what the frame is.
-                Next::Bytes(frame) => recorder.output(self.now(), &frame[1..]),
-                Next::Resized(cols, rows) => recorder.resized(self.now(), cols, rows),
-                Next::Ended => return,
+                Next::Bytes(frame) => recorder.output(self.now(), frame.slice(1..)).await,
+                Next::Resized(cols, rows) => recorder.resized(self.now(), cols, rows).await,
+                Next::Ended => return None,
+            };
+            if let Err(why) = taken {
+                return Some(why);
             }
         }
     }
@@ -107,16 +130,21 @@ impl Terminals {
         self.inner.recordings.list(name).await
     }
 
-    /// A recording, decompressed, as it is read. Needs `Look`.
-    pub async fn recording(&self, who: &Caller, id: RecordingId) -> Result<(RecordingView, super::recording::Cast), Error> {
+    /// A recording and its text, decompressed piece by piece. Needs `Look`.
+    pub async fn recording(
+        &self,
+        who: &Caller,
+        id: RecordingId,
+    ) -> Result<(RecordingView, impl Stream<Item = io::Result<Bytes>> + Send + use<>), Error> {
         who.must(Right::Look)?;
-        self.inner.recordings.read(id).await
+        let view = self.inner.recordings.get(id).await?;
+        Ok((view, self.inner.recordings.read(id).await?))
     }
 
     /// Deletes a recording that has ended. Needs `Operate`.
     pub async fn delete_recording(&self, who: &Caller, id: RecordingId) -> Result<(), Error> {
         who.must(Right::Operate)?;
-        self.inner.recordings.delete(who, id).await
+        self.inner.recordings.delete(&who.actor, id).await
     }
 
     /// Drops recordings that are too old or too many. The newest stay.
@@ -131,7 +159,7 @@ impl Terminals {
         if store::get(self.inner.db.read(), name).await?.is_none() {
             return Err(Failure::not_found("this terminal").into());
         }
-        self.inner.links.create(who, name, hours).await
+        self.inner.links.create(&who.actor, name, hours).await
     }
 
     /// The share links of a terminal that still work. Needs `Operate`: who sees them learns who else may look.
@@ -144,6 +172,38 @@ impl Terminals {
     /// Ends a share link, and closes what was opened by it. Needs `Operate`.
     pub async fn revoke_link(&self, who: &Caller, id: LinkId) -> Result<(), Error> {
         who.must(Right::Operate)?;
-        self.inner.links.revoke(who, id).await
+        self.inner.links.revoke(&who.actor, id).await
+    }
+
+    /// What a share link's secret opens, for a visitor from `address`.
+    pub async fn open_link(&self, secret: &str, address: &str) -> Result<Guest, Error> {
+        let pass = self.inner.links.open(secret, address).await?;
+        Ok(Guest { link: pass.link, terminal: pass.terminal, expires_at: pass.expires_at })
+    }
+
+    /// Counts a guest for as long as what this gives is kept.
+    pub async fn guest(&self, link: LinkId) -> Result<GuestSeat, Error> {
+        Ok(GuestSeat(self.inner.links.watch(link).await?))
+    }
+}
+
+/// What a share link lets its guest do: look at one terminal until then.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    /// The link.
+    pub link: LinkId,
+    /// The terminal.
+    pub terminal: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// A guest who is there.
+pub struct GuestSeat(LinkWatch);
+
+impl GuestSeat {
+    /// Resolves when the link is revoked or has expired.
+    pub async fn ended(&self) {
+        self.0.ended().await;
     }
 }

@@ -63,7 +63,7 @@ pub(super) struct Inner {
     pub(super) clock: Clock,
     data: PathBuf,
     tasks: TaskTracker,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
     /// Opened at the first need: a hub without tmux is still a hub.
     engine: OnceCell<(Tmux, Sessions)>,
     stages: Stages,
@@ -115,16 +115,9 @@ impl Terminals {
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Result<Self, Error> {
-        let recordings = Recordings::open(
-            db.clone(),
-            events.clone(),
-            clock.clone(),
-            data,
-            tasks.clone(),
-            stop.clone(),
-        )
-        .await?;
-        let links = Links::new(db.clone(), events.clone(), clock.clone());
+        let recordings =
+            Recordings::open(db.clone(), events.clone(), clock.clone(), data, tasks.clone(), stop.clone()).await?;
+        let links = Links::open_room(db.clone(), events.clone(), clock.clone());
         let inner = Inner {
             db,
             events,
@@ -292,6 +285,8 @@ impl Terminals {
             return Err(Failure::not_found("this terminal").into());
         }
         self.inner.events.commit(tx, &who.actor, terminal_event("removed", name, "")).await?;
+        // Another terminal may come to have its name.
+        self.inner.links.revoke_all(&who.actor, name).await?;
         Ok(())
     }
 
@@ -337,8 +332,7 @@ impl Terminals {
                 continue;
             }
             let argv = serde_json::from_str(&row.command).unwrap_or_default();
-            let start =
-                StartSession { name: row.name, argv, folder: row.folder.into(), ..StartSession::default() };
+            let start = StartSession { name: row.name, argv, folder: row.folder.into(), ..StartSession::default() };
             let name = start.name.clone();
             match self.start_session(&actor, start).await {
                 Ok(()) => started += 1,
@@ -458,7 +452,7 @@ impl Terminals {
     /// The visible lines of a terminal, as text.
     pub async fn screen_text(&self, name: &str) -> Result<Vec<String>, Error> {
         let (tmux, _) = self.engine().await?;
-        tmux.history(name, 0).await
+        tmux.screen(name).await
     }
 
     /// Another size for everybody. The caller has been asked whether they may.
@@ -530,9 +524,11 @@ impl Terminals {
             );
             anyhow::Ok((tmux, sessions))
         };
-        self.inner.engine.get_or_try_init(open).await.map_err(|error| {
-            Failure::new(FailureKind::Outside, format!("terminals cannot be held: {error:#}")).into()
-        })
+        self.inner
+            .engine
+            .get_or_try_init(open)
+            .await
+            .map_err(|error| Failure::new(FailureKind::Outside, format!("terminals cannot be held: {error:#}")).into())
     }
 
     /// The feed of a terminal that somebody watches.

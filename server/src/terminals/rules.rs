@@ -9,8 +9,6 @@ const COLS: std::ops::RangeInclusive<u16> = 20..=400;
 const ROWS: std::ops::RangeInclusive<u16> = 5..=200;
 /// Most arguments of a command, and the most bytes of all together.
 const ARGUMENTS: (usize, usize) = (64, 16 * 1024);
-/// Most hours that a share link lives.
-pub(super) const LINK_HOURS: u32 = 30 * 24;
 
 /// A terminal's name goes into tmux targets, file names and addresses, so it is of the narrowest alphabet of the three.
 pub(super) fn name(name: &str) -> Result<(), Failure> {
@@ -109,8 +107,13 @@ mod tests {
         for good in [with(&[], ""), with(&["bash", "-c", ""], "/srv")] {
             assert!(draft(&good).is_ok(), "{good:?}");
         }
-        for bad in [with(&["x"; 65], ""), with(&[""], ""), with(&["a\0"], ""), with(&[], "srv"), with(&[&"x".repeat(20_000)], "")]
-        {
+        for bad in [
+            with(&["x"; 65], ""),
+            with(&[""], ""),
+            with(&["a\0"], ""),
+            with(&[], "srv"),
+            with(&[&"x".repeat(20_000)], ""),
+        ] {
             assert!(draft(&bad).is_err(), "{bad:?}");
         }
         assert!(size(80, 24).is_ok());

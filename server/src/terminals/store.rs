@@ -1,5 +1,8 @@
 //! The room's SQL.
 
+pub(super) mod links;
+pub(super) mod recordings;
+
 use sqlx::{SqliteExecutor, sqlite::SqliteQueryResult};
 
 use crate::clock::Timestamp;
@@ -73,7 +76,12 @@ pub(super) async fn set_recorded(db: impl SqliteExecutor<'_>, name: &str, record
     sqlx::query!("update terminals set recorded = ? where name = ?", recorded, name).execute(db).await
 }
 
-pub(super) async fn set_size(db: impl SqliteExecutor<'_>, name: &str, cols: u16, rows: u16) -> Result<SqliteQueryResult> {
+pub(super) async fn set_size(
+    db: impl SqliteExecutor<'_>,
+    name: &str,
+    cols: u16,
+    rows: u16,
+) -> Result<SqliteQueryResult> {
     sqlx::query!("update terminals set cols = ?, rows = ? where name = ?", cols, rows, name).execute(db).await
 }
 

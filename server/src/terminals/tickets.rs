@@ -36,7 +36,10 @@ impl Tickets {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.retain(|_, (_, until)| *until > now);
         if waiting.len() >= WAITING {
-            return Err(Failure::new(FailureKind::TooMany, "too many sockets are being opened; try again in 30 seconds"));
+            return Err(Failure::new(
+                FailureKind::TooMany,
+                "too many sockets are being opened; try again in 30 seconds",
+            ));
         }
         waiting.insert(sha256(ticket.as_bytes()), (bearer, now.plus(LIFE)));
         Ok(ticket)
@@ -57,7 +60,8 @@ mod tests {
     #[test]
     fn a_ticket_is_for_one_bearer_once_and_soon() {
         let (tickets, now) = (Tickets::default(), Timestamp::from_millis(1_000));
-        let bearer = |credential: &str, terminal: &str| Bearer { credential: credential.into(), terminal: terminal.into() };
+        let bearer =
+            |credential: &str, terminal: &str| Bearer { credential: credential.into(), terminal: terminal.into() };
         let give = || tickets.give(bearer("session:1", "agent-a"), now).expect("a ticket");
         let good = give();
         assert_eq!(good.len(), 32);

@@ -201,13 +201,16 @@ impl Tmux {
         rules::name(name)?;
         let from = format!("-{lines}");
         let said = self.at(name, &["capture-pane", "-p", "-J"], &["-S", &from]).await?;
-        let said = String::from_utf8_lossy(&said);
-        let mut kept: Vec<String> = said.lines().map(|line| clean(line, usize::MAX).trim_end().to_owned()).collect();
-        while kept.last().is_some_and(String::is_empty) {
-            kept.pop();
-        }
+        let mut kept = text(&said);
         let more = kept.len().saturating_sub(lines);
         Ok(kept.split_off(more))
+    }
+
+    /// The lines on a session's screen, the empty ones at its end left out.
+    pub(super) async fn screen(&self, name: &str) -> Result<Vec<String>, Error> {
+        rules::name(name)?;
+        let said = self.at(name, &["capture-pane", "-p"], &[]).await?;
+        Ok(text(&said))
     }
 
     /// The client that draws a session for us. Its size is that of its PTY and counts for nothing.
@@ -279,6 +282,16 @@ impl Tmux {
             Err(_) => Err(anyhow!("tmux did not answer within {} s", PATIENCE.as_secs()).into()),
         }
     }
+}
+
+/// Captured lines without control characters, and without the empty ones at the end.
+fn text(said: &[u8]) -> Vec<String> {
+    let said = String::from_utf8_lossy(said);
+    let mut kept: Vec<String> = said.lines().map(|line| clean(line, usize::MAX).trim_end().to_owned()).collect();
+    while kept.last().is_some_and(String::is_empty) {
+        kept.pop();
+    }
+    kept
 }
 
 /// The refusal for a session that does not run.

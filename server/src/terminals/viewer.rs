@@ -4,10 +4,10 @@ use tokio::sync::watch;
 
 use super::{
     Keyboard, Notice, Request, Watching,
+    feed::{Next, Pace},
     keyboard::{Typist, Why},
     room::Terminals,
     rules,
-    feed::{Next, Pace},
     sessions::Watch,
 };
 use crate::{
