@@ -12,3 +12,6 @@
 
 mod model;
 pub use model::*;
+
+#[cfg(feature = "ssr")]
+mod keyboard;
