@@ -15,3 +15,9 @@ pub use model::*;
 
 #[cfg(feature = "ssr")]
 mod keyboard;
+#[cfg(feature = "ssr")]
+mod links;
+#[cfg(feature = "ssr")]
+mod recording;
+#[cfg(feature = "ssr")]
+mod store;
