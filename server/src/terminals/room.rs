@@ -269,6 +269,9 @@ impl Terminals {
         tmux.stop(name).await?;
         let mut tx = self.inner.db.write().await?;
         store::set_wanted(&mut *tx, name, false).await?;
+        if let Some(ended) = self.inner.keyboards.forget(name) {
+            self.inner.events.append(&mut tx, &Actor::Loop("terminals"), typed_event(name, &ended)).await?;
+        }
         self.inner.events.commit(tx, actor, terminal_event("stopped", name, "")).await?;
         Ok(())
     }
