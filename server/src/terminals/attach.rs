@@ -99,7 +99,7 @@ async fn pump(sessions: &Sessions, feed: &Arc<Feed>, mut reader: OwnedReadPty) -
     let mut buffer = vec![0; CHUNK];
     let (mut calm, mut resting, mut owed) = (pin!(sleep(CALM)), false, false);
     let (mut silence, mut drawing) = (pin!(sleep(SILENCE)), false);
-    let mut ready = false;
+    let (mut ready, mut over) = (false, false);
     let (mut grace, mut alone) = (pin!(sleep(sessions.grace())), false);
     loop {
         if *watchers.borrow_and_update() == 0 {
@@ -119,7 +119,12 @@ async fn pump(sessions: &Sessions, feed: &Arc<Feed>, mut reader: OwnedReadPty) -
                 {
                     length += more;
                 }
-                feed.publish(&buffer[..length], ready);
+                if over {
+                    continue;
+                }
+                let said = before_farewell(&buffer[..length]);
+                over = said.len() < length;
+                feed.publish(said, ready);
                 if !ready {
                     if feed.frames() > 0 {
                         ready = true;
@@ -159,6 +164,16 @@ async fn pump(sessions: &Sessions, feed: &Arc<Feed>, mut reader: OwnedReadPty) -
             () = sessions.stop().cancelled() => return End::Stop,
         }
     }
+}
+
+/// What was said before tmux's client gave the terminal back, which it does by clearing the screen, leaving the alternate one and
+/// saying `[exited]`. Dropped, so that the last words of a program stay on the screens of those who watched.
+fn before_farewell(said: &[u8]) -> &[u8] {
+    let find = |text: &[u8], what: &[u8]| text.windows(what.len()).rposition(|window| window == what);
+    let Some(leaving) = find(said, b"\x1b[?1049l") else { return said };
+    // The first thing of a farewell is the whole scrolling region; the screen is cleared a few sequences later.
+    let cleared = find(&said[..leaving], b"\x1b[H\x1b[2J").unwrap_or(leaving);
+    &said[..cleared]
 }
 
 /// The PTY is closed, so the client ends; it is waited for, and ended if it does not.

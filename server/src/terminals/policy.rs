@@ -19,8 +19,8 @@ const STRING: usize = 4_096;
 const TITLE: usize = 200;
 /// Longest address of a link in bytes.
 const ADDRESS: usize = 2_048;
-/// Private modes that may be switched: cursor keys, wrapping, cursor, mouse, alternate screen, bracketed paste.
-const MODES: [&[u8]; 10] = [b"1", b"7", b"9", b"25", b"1000", b"1002", b"1003", b"1006", b"1049", b"2004"];
+/// Private modes that may be switched: cursor keys, cursor, mouse, alternate screen, bracketed paste.
+const MODES: [&[u8]; 9] = [b"1", b"9", b"25", b"1000", b"1002", b"1003", b"1006", b"1049", b"2004"];
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum At {
@@ -52,6 +52,8 @@ pub(super) struct Policy {
     /// The unfinished sequence, without its introducer; or the unfinished character.
     held: Vec<u8>,
     frames: u64,
+    /// The scrolling region as it was set last.
+    region: Option<(u16, u16)>,
 }
 
 impl Policy {
@@ -59,9 +61,19 @@ impl Policy {
         Self::default()
     }
 
-    /// How many synchronised updates (DECSET 2026) have ended. They do not pass: what is drawn is published together anyway.
+    /// How many synchronised updates have ended. Their marks do not pass: what is drawn at once is published at once anyway.
     pub(super) fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// The scrolling region (first and last row, from 1), if one is set.
+    pub(super) fn region(&self) -> Option<(u16, u16)> {
+        self.region
+    }
+
+    /// The terminal has another size, which resets its scrolling region.
+    pub(super) fn resized(&mut self) {
+        self.region = None;
     }
 
     /// Appends to `out` what of `input` may pass.
@@ -85,9 +97,12 @@ impl Policy {
         // These end whatever is unfinished, in every state (ECMA-48 §8.3.6, the state machine of vt100.net).
         match byte {
             0x1b => {
-                if matches!(self.at, At::Osc) {
-                    // ESC \ is the usual end of a string; the backslash itself is dropped below.
-                    self.string(out);
+                // ESC \ is the usual end of a string; the backslash itself is dropped below.
+                match self.at {
+                    At::Osc => self.string(out),
+                    // Before 3.4, tmux marks the end of an update so.
+                    At::StringDropped if self.held == b"=2s" => self.frames += 1,
+                    _ => {}
                 }
                 return self.go(At::Escape);
             }
@@ -126,6 +141,7 @@ impl Policy {
                 _ => self.go(At::OscDropped),
             },
             At::OscDropped if byte == 0x07 => self.go(At::Ground),
+            At::StringDropped if self.held.len() < 4 => self.held.push(byte),
             At::OscDropped | At::StringDropped => {}
         }
     }
@@ -181,6 +197,9 @@ impl Policy {
             b'P' | b'X' | b'^' | b'_' => self.go(At::StringDropped),
             0x20..=0x2f => self.go(At::EscapeMore),
             b'=' | b'>' | b'M' | b'c' => {
+                if byte == b'c' {
+                    self.region = None;
+                }
                 out.extend_from_slice(&[0x1b, byte]);
                 self.go(At::Ground);
             }
@@ -212,6 +231,14 @@ impl Policy {
             ([shape @ .., b' '], b'q') if shape.len() <= 1 && numbers(shape) => self.pass(last, out),
             (text, b'm') if numbers(text) => self.pass(last, out),
             (text, _) if text.contains(&b':') => {}
+            (text, b'r') if numbers(text) => {
+                let mut parts = text.split(|byte| *byte == b';').map(number);
+                self.region = match (parts.next().flatten(), parts.next().flatten()) {
+                    (None | Some(0 | 1), None | Some(0)) => None,
+                    (first, last) => Some((first.unwrap_or(1).max(1), last.unwrap_or(u16::MAX))),
+                };
+                self.pass(last, out);
+            }
             (text, b'@' | b'A'..=b'H' | b'J'..=b'M' | b'P' | b'S' | b'X' | b'`' | b'd' | b'f' | b'r')
                 if numbers(text) =>
             {
@@ -257,6 +284,10 @@ impl Policy {
     }
 }
 
+fn number(digits: &[u8]) -> Option<u16> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 /// A text without control characters and marks that change the direction of writing, at most `most` characters.
 pub(super) fn clean(text: &str, most: usize) -> String {
     let hidden = |char: &char| {
@@ -282,4 +313,4 @@ fn plain(id: &str) -> bool {
 
 #[cfg(test)]
 #[path = "tests/policy.rs"]
-mod tests;
+pub(super) mod tests;

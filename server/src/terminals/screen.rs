@@ -14,7 +14,6 @@ use super::{
 pub struct Screen {
     policy: Policy,
     parser: vt100::Parser<Heard>,
-    region: Region,
 }
 
 /// What the parser tells beside the screen.
@@ -34,19 +33,11 @@ impl Callbacks for Heard {
     }
 }
 
-/// The scrolling region, which the parser knows but does not tell.
-#[derive(Default)]
-struct Region;
-
 impl Screen {
     /// An empty screen.
     pub fn new(cols: u16, rows: u16) -> Self {
         let (cols, rows) = size(cols, rows);
-        Self {
-            policy: Policy::new(),
-            parser: vt100::Parser::new_with_callbacks(rows, cols, 0, Heard::default()),
-            region: Region,
-        }
+        Self { policy: Policy::new(), parser: vt100::Parser::new_with_callbacks(rows, cols, 0, Heard::default()) }
     }
 
     /// Takes what the program said. What may be passed on is appended to `out`; it ends between two sequences.
@@ -55,7 +46,6 @@ impl Screen {
         let start = out.len();
         self.policy.feed(input, out);
         self.parser.process(&out[start..]);
-        let _ = &self.region;
         true
     }
 
@@ -82,6 +72,14 @@ impl Screen {
             frame.extend_from_slice(b"\x1b[?1049h");
         }
         frame.extend_from_slice(screen.state_formatted().as_bytes());
+        // The parser does not tell its scrolling region. Set after the lines, which would scroll in it; it moves the cursor.
+        let rows = screen.size().0.get();
+        let region = self.policy.region().map(|(first, last)| (first, last.min(rows)));
+        if let Some((first, last)) = region.filter(|(first, last)| first < last && (*first, *last) != (1, rows)) {
+            frame.extend_from_slice(format!("\x1b[{first};{last}r").as_bytes());
+            frame.extend_from_slice(screen.cursor_state_formatted().as_bytes());
+            frame.extend_from_slice(screen.attributes_formatted().as_bytes());
+        }
         frame.into()
     }
 
@@ -89,6 +87,7 @@ impl Screen {
     pub fn resize(&mut self, cols: u16, rows: u16) {
         let (cols, rows) = size(cols, rows);
         self.parser.set_size(rows, cols);
+        self.policy.resized();
     }
 
     /// The title that the program set.
@@ -167,3 +166,7 @@ fn css(color: Color) -> Option<String> {
         Color::Rgb(red, green, blue) => Some(format!("#{red:02x}{green:02x}{blue:02x}")),
     }
 }
+
+#[cfg(test)]
+#[path = "tests/screen.rs"]
+mod tests;

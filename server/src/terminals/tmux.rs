@@ -168,6 +168,8 @@ impl Tmux {
         } else {
             command.args(start.argv.iter().map(|argument| word(argument)));
         }
+        // Set for all windows, 3.3 crashes at the next one that has no client (mended in 3.4).
+        command.args([";", "set-option", "-w", "-t", &format!("={}:", start.name), "window-size", "manual"]);
         command.envs(start.env.iter().map(|(name, value)| (name, value)));
         let output = self.run(command).await?;
         if output.status.success() {
@@ -369,7 +371,6 @@ fn configuration((major, minor): (u32, u32), term: &str) -> String {
          set-option -g activity-action none\n\
          set-option -g silence-action none\n\
          set-option -g lock-after-time 0\n\
-         set-option -gw window-size manual\n\
          set-option -gw monitor-bell on\n\
          set-option -gw monitor-activity off\n\
          set-option -gw remain-on-exit off\n\
