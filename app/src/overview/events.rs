@@ -26,6 +26,8 @@ fn line(event: EventView) -> impl IntoView {
         }
         Topic::Images => Some("/images".into()),
         Topic::Services => Some("/services".into()),
+        Topic::Terminals => Some("/terminals".into()),
+        Topic::Agents => Some("/agents".into()),
         Topic::Auth => None,
     };
     let class =

@@ -21,6 +21,11 @@ pub(crate) fn icon(name: &str) -> impl IntoView + use<> {
         "download" => "M12 4v11m0 0l-4-4m4 4l4-4M5 20h14",
         "again" => "M4 12a8 8 0 1 0 3-6.2M7 3v4h4",
         "vary" => "M4 7h10l-3-3m3 3l-3 3M20 17H10l3-3m-3 3l3 3",
+        "terminal" => "M4 5h16v14H4zM7 9l3 3-3 3M12 15h5",
+        "share" => "M12 14V4m0 0L8 8m4-4l4 4M5 13v7h14v-7",
+        "more" => "M6 12h.01M12 12h.01M18 12h.01",
+        "play" => "M8 5l11 7-11 7z",
+        "pause" => "M8 5v14M16 5v14",
         "trash" => "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
         _ => "M12 12h.01",
     };

@@ -82,6 +82,11 @@ impl Recorder {
         (Self { id, sender, running, done }, task)
     }
 
+    /// Which recording it is.
+    pub(in super::super) fn id(&self) -> RecordingId {
+        self.id
+    }
+
     /// Takes output in; the first must be a snapshot of the screen. Waits while the disk is behind.
     pub(in super::super) async fn output(&mut self, at: Timestamp, bytes: Bytes) -> Result<(), Stopped> {
         self.send(Message::Output(at, bytes)).await
