@@ -86,7 +86,9 @@ async fn a_link_opens_one_terminal_until_it_expires() {
 #[tokio::test]
 async fn a_revoked_link_ends_for_those_who_watch_and_those_who_come() {
     let house = House::new().await;
-    let ((link, secret), (other, _)) = (house.made("agent-a", 24).await, house.made("agent-a", 24).await);
+    let (link, secret) = house.made("agent-a", 24).await;
+    house.clock.advance(1);
+    let (other, _) = house.made("agent-a", 24).await;
     let (first, second) = (house.links.watch(link.id).await.unwrap(), house.links.watch(link.id).await.unwrap());
     let stays = house.links.watch(other.id).await.unwrap();
     let watchers =
