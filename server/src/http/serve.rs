@@ -92,7 +92,7 @@ pub fn router(hub: Hub, pages: Router, options: &ServeOptions) -> Router {
         .route("/images/{id}/preview", get(routes::preview))
         .route("/images/{id}/workflow.json", get(routes::workflow))
         .route("/terminals/{name}/ws", get(terminals::known))
-        .route("/recordings/{file}", get(routes::recording))
+        .route("/casts/{file}", get(routes::recording))
         .route("/s/open", post(share::open))
         .route("/s/ticket", post(share::ticket))
         .route("/s/ws", get(share::guest))
