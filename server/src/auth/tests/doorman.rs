@@ -27,7 +27,7 @@ async fn each_of_many_callers_at_once_gets_their_own_name_and_strangers_none() {
     let calls = (0..1000).map(|n| {
         let (auth, secret) = (house.auth.clone(), crew[n % crew.len()].secret.clone());
         let stranger = format!("cmcp_{n:064x}");
-        tokio::spawn(async move {
+        house.tasks.spawn(async move {
             let (one, none) = tokio::join!(auth.by_token(&secret), auth.by_token(&stranger));
             assert_eq!(none.unwrap(), None);
             one.unwrap().unwrap().agent().unwrap().to_owned()
@@ -75,7 +75,7 @@ async fn a_caller_who_leaves_takes_nobody_elses_answer_away() {
     for _ in 0..50 {
         let mut leaving = Box::pin(house.auth.by_token(&crew[0].secret));
         assert!(futures_util::poll!(&mut leaving).is_pending());
-        let staying = tokio::spawn({
+        let staying = house.tasks.spawn({
             let (auth, secret) = (house.auth.clone(), crew[1].secret.clone());
             async move { auth.by_token(&secret).await.unwrap().unwrap().agent().unwrap().to_owned() }
         });
@@ -92,7 +92,7 @@ async fn the_doorman_leaves_with_the_hub_and_whoever_still_asks_is_answered() {
     let calls: Vec<_> = (0..100)
         .map(|_| {
             let (auth, secret) = (house.auth.clone(), token.secret.clone());
-            tokio::spawn(async move { auth.by_token(&secret).await.unwrap().is_some() })
+            house.tasks.spawn(async move { auth.by_token(&secret).await.unwrap().is_some() })
         })
         .collect();
     tokio::task::yield_now().await;
