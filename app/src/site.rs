@@ -26,6 +26,7 @@ use crate::{
     frame::{App, document},
     landing,
     live::Live,
+    terminals::guest,
 };
 
 /// The browser half and the public files. Release builds carry them inside; debug builds read `target/site`.
@@ -102,6 +103,7 @@ pub fn router(hub: Hub) -> Router {
             post(move |request: Request| leptos_axum::handle_server_fns_with_context(context.clone(), request)),
         )
         .route("/", get(landing_page))
+        .route("/s", get(share_page))
         .route("/login", get(login_page).post(login))
         .route("/setup", get(setup_page).post(setup))
         .route("/logout", post(logout))
@@ -213,6 +215,20 @@ async fn logout(Extension(hub): Extension<Hub>, Extension(visit): Extension<Visi
         Ok(()) => ([(header::SET_COOKIE, clear_cookie(visit.secure))], Redirect::to("/login")).into_response(),
         Err(error) => error.into_response(),
     }
+}
+
+/// What a share link leads to. Its script is a file of ours; only the import map stands in the page.
+async fn share_page(headers: HeaderMap) -> Response {
+    let nonce = leptos::nonce::Nonce::new();
+    let policy = format!("{POLICY}; script-src 'self' 'nonce-{nonce}'");
+    let page = plain(StatusCode::OK, &headers, "Shared terminal", || guest::page(nonce.to_string()).into_any());
+    let mut page = page;
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        page.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    // A link in a terminal must not tell its page where it stood.
+    page.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    page
 }
 
 /// A page of the way in for connectors (OAuth): the question, the way back, or why there is none.
