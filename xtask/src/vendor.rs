@@ -29,7 +29,10 @@ pub(crate) fn files() -> Result<BTreeMap<String, Vec<u8>>> {
     }
     let hash = site::fnv(found.iter().flat_map(|(name, bytes)| [name.as_bytes(), bytes.as_slice()]));
     let version = version(&fs::read_to_string(modules.join("xterm/package.json"))?)?;
-    Ok(found.into_iter().map(|(name, bytes)| (format!("vendor/xterm-{version}-{}/{name}", &hash[..8]), bytes)).collect())
+    Ok(found
+        .into_iter()
+        .map(|(name, bytes)| (format!("vendor/xterm-{version}-{}/{name}", &hash[..8]), bytes))
+        .collect())
 }
 
 /// Runs `npm ci` unless what lies there came from this very lock.

@@ -11,7 +11,11 @@ use crate::ui::Dialog;
 const SHOWN: usize = 8;
 
 /// A dialog that is open while `about` holds something.
-fn dialog(about: RwSignal<Option<String>>, title: Signal<String>, body: impl Fn(String) -> AnyView + Copy + Send + Sync + 'static) -> AnyView {
+fn dialog(
+    about: RwSignal<Option<String>>,
+    title: Signal<String>,
+    body: impl Fn(String) -> AnyView + Copy + Send + Sync + 'static,
+) -> AnyView {
     let open = RwSignal::new(false);
     Effect::new(move || open.set(about.with(Option::is_some)));
     Effect::new(move || {

@@ -27,7 +27,8 @@ pub(super) fn History(
     let asked = RwSignal::new(FIRST);
     let find = RwSignal::new(use_query_map().with_untracked(|query| query.get("find").unwrap_or_default()));
     let lines = Resource::new(move || asked.get(), move |n| calls::terminal_history(name.clone(), n));
-    let text = Signal::derive(move || lines.get().and_then(Result::ok).map(|all| all.lines.join("\n")).unwrap_or_default());
+    let text =
+        Signal::derive(move || lines.get().and_then(Result::ok).map(|all| all.lines.join("\n")).unwrap_or_default());
     let bottom = NodeRef::<html::Div>::new();
     let body = move |answer: Result<Lines, Refusal>| match answer {
         Err(refusal) => view! { <p class="failure" role="alert">{refusal.to_string()}</p> }.into_any(),
@@ -78,7 +79,8 @@ fn shown(lines: Vec<String>, find: RwSignal<String>) -> AnyView {
             return view! { <p class="quiet" role="status">"No loaded line holds this."</p> }.into_any();
         }
         let line = |(above, [before, hit, after]): (usize, [String; 3])| {
-            view! { <p><small title="Lines above the last one">{above}</small> {before}<mark>{hit}</mark>{after}</p> }.into_any()
+            view! { <p><small title="Lines above the last one">{above}</small> {before}<mark>{hit}</mark>{after}</p> }
+                .into_any()
         };
         view! { <div class="hits">{found.into_iter().map(line).collect_view()}</div> }.into_any()
     };
@@ -126,7 +128,8 @@ mod tests {
     fn a_line_is_found_whatever_its_case_and_letters() {
         let lines: Vec<String> = ["İstanbul ERROR here", "nothing", "an error", "error"].map(str::to_owned).into();
         let found = matches(&lines, " Error ");
-        let words: Vec<_> = found.iter().map(|(above, [before, hit, after])| format!("{above}:{before}|{hit}|{after}")).collect();
+        let words: Vec<_> =
+            found.iter().map(|(above, [before, hit, after])| format!("{above}:{before}|{hit}|{after}")).collect();
         assert_eq!(words, ["3:İstanbul |ERROR| here", "1:an |error|", "0:|error|"]);
         assert!(matches(&lines, "errors").is_empty());
     }

@@ -23,14 +23,20 @@ pub(super) fn menu(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, 
         }
     };
     let recorded = Memo::new(move |_| facts.with(|facts| facts.as_ref().is_some_and(|facts| facts.recorded)));
-    let runs = Memo::new(move |_| facts.with(|facts| facts.as_ref().is_some_and(|facts| facts.state == TerminalState::Running)));
+    let runs = Memo::new(move |_| {
+        facts.with(|facts| facts.as_ref().is_some_and(|facts| facts.state == TerminalState::Running))
+    });
     let record = {
         let name = name.clone();
         move |_| {
             close();
             let on = !recorded.get_untracked();
             act.run(calls::record_terminal(name.clone(), on), move |()| {
-                say(if on { "Its output is recorded from now on" } else { "No longer recorded; what is recorded stays" });
+                say(if on {
+                    "Its output is recorded from now on"
+                } else {
+                    "No longer recorded; what is recorded stays"
+                });
             });
         }
     };

@@ -136,7 +136,8 @@ fn about(facts: &TerminalView, now: Option<&Watching>) -> String {
 
 /// The truth about the line, and what was refused.
 fn strip(desk: Desk) -> AnyView {
-    let line = move || match desk.line.get() {
+    let line = move || {
+        match desk.line.get() {
         Line::Open => ().into_any(),
         Line::Connecting => view! { <p class="strip" role="status">"Connecting…"</p> }.into_any(),
         Line::Reconnecting => {
@@ -149,6 +150,7 @@ fn strip(desk: Desk) -> AnyView {
             </p>
         }
         .into_any(),
+    }
     };
     let words = move || {
         desk.words.get().map(|words| {
@@ -245,6 +247,8 @@ pub(super) fn recording(desk: Desk) -> impl Fn() -> Option<AnyView> + Clone {
     move || {
         let since = desk.watching.with(|now| now.as_ref().and_then(|now| now.recording))?;
         let words = rules::clock(live.now.get() - since.millis());
-        Some(view! { <span class="badge bad rec" title="Its output is being recorded">"Rec " {words}</span> }.into_any())
+        Some(
+            view! { <span class="badge bad rec" title="Its output is being recorded">"Rec " {words}</span> }.into_any(),
+        )
     }
 }

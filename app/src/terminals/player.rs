@@ -96,9 +96,11 @@ impl Desk {
 pub(crate) fn Player() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|params| params.get("id").and_then(|id| id.parse::<RecordingId>().ok())));
-    move || match id.get() {
+    move || {
+        match id.get() {
         Some(id) => view! { <Stage id=id /> }.into_any(),
         None => view! { <Bar title="No such recording">""</Bar> <div class="page missing"><p>"This address leads to no recording."</p></div> }.into_any(),
+    }
     }
 }
 

@@ -85,7 +85,7 @@ pub(super) fn person(actor: &str) -> String {
 pub(super) fn style(run: &Run) -> String {
     let mut style = String::new();
     for (property, color) in [("color", &run.color), ("background", &run.ground)] {
-        if let Some(color) = color.as_deref().and_then(color) {
+        if let Some(color) = color.as_deref().and_then(checked) {
             style.push_str(&format!("{property}:{color};"));
         }
     }
@@ -98,7 +98,7 @@ pub(super) fn style(run: &Run) -> String {
     style
 }
 
-fn color(color: &str) -> Option<String> {
+fn checked(color: &str) -> Option<String> {
     if let Some(number) = color.strip_prefix("ansi-") {
         return number.parse::<u8>().ok().filter(|n| *n < 16).map(|n| format!("var(--ansi-{n})"));
     }
@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn ctrl_makes_control_characters() {
-        let cases = [('c', Some('\x03')), ('C', Some('\x03')), ('[', Some('\x1b')), (' ', Some('\0')), ('?', Some('\x7f'))];
+        let cases =
+            [('c', Some('\x03')), ('C', Some('\x03')), ('[', Some('\x1b')), (' ', Some('\0')), ('?', Some('\x7f'))];
         for (char, expected) in cases.into_iter().chain([('1', None), ('é', None)]) {
             assert_eq!(with_ctrl(char), expected, "{char}");
         }
@@ -158,13 +159,17 @@ mod tests {
 
     #[test]
     fn a_style_holds_only_colours() {
-        let run = |color: &str| Run { text: "x".into(), color: Some(color.into()), ground: None, bold: false, dim: false };
+        let run =
+            |color: &str| Run { text: "x".into(), color: Some(color.into()), ground: None, bold: false, dim: false };
         assert_eq!(style(&run("#0aF3b2")), "color:#0aF3b2;");
         assert_eq!(style(&run("ansi-15")), "color:var(--ansi-15);");
         for wrong in ["ansi-16", "#fff", "red;background:url(x)", "#12345g", ""] {
             assert_eq!(style(&run(wrong)), "", "{wrong}");
         }
-        assert_eq!(style(&Run { bold: true, dim: true, ..run("ansi-1") }), "color:var(--ansi-1);font-weight:650;opacity:.6;");
+        assert_eq!(
+            style(&Run { bold: true, dim: true, ..run("ansi-1") }),
+            "color:var(--ansi-1);font-weight:650;opacity:.6;"
+        );
     }
 
     #[test]

@@ -120,7 +120,12 @@ impl Session {
         });
         *self.ears.borrow_mut() = Ears::of(&me, &self.glass);
         let alive = me.clone();
-        if let Ok(handle) = set_interval_with_handle(move || { let _ = alive.upgrade().map(|me| me.keep_alive()); }, ALIVE) {
+        if let Ok(handle) = set_interval_with_handle(
+            move || {
+                let _ = alive.upgrade().map(|me| me.keep_alive());
+            },
+            ALIVE,
+        ) {
             self.ears.borrow_mut().push(Ears::Timer(handle));
         }
     }
@@ -281,7 +286,9 @@ impl Session {
         self.tries.set(tries.saturating_add(1));
         self.desk.line.set(Line::Reconnecting);
         let me = Rc::downgrade(self);
-        let again = move || { let _ = me.upgrade().map(|me| me.connect()); };
+        let again = move || {
+            let _ = me.upgrade().map(|me| me.connect());
+        };
         let pause = Duration::from_millis(rules::pause(tries, js_sys::Math::random()));
         self.retry.set(set_timeout_with_handle(again, pause).ok());
     }
@@ -327,7 +334,8 @@ impl Session {
         if kind == BYTES && !self.mine() {
             return;
         }
-        if let Some(socket) = self.socket.borrow().as_ref().filter(|socket| socket.it.ready_state() == WebSocket::OPEN) {
+        if let Some(socket) = self.socket.borrow().as_ref().filter(|socket| socket.it.ready_state() == WebSocket::OPEN)
+        {
             let frame: Vec<u8> = std::iter::once(kind).chain(body.iter().copied()).collect();
             let _ = socket.it.send_with_u8_array(&frame);
         }
@@ -363,11 +371,15 @@ impl Session {
         let text = self.screen.selection();
         let desk = self.desk;
         if text.is_empty() {
-            return desk.words.set(Some("Nothing is selected: drag over the text first (with Shift where a program uses the mouse).".to_owned()));
+            return desk.words.set(Some(
+                "Nothing is selected: drag over the text first (with Shift where a program uses the mouse).".to_owned(),
+            ));
         }
         leptos::task::spawn_local(async move {
             let Some(window) = web_sys::window().filter(|window| window.is_secure_context()) else {
-                return desk.words.set(Some("This page came over plain http: the browser gives it no clipboard.".to_owned()));
+                return desk
+                    .words
+                    .set(Some("This page came over plain http: the browser gives it no clipboard.".to_owned()));
             };
             let done = wasm_bindgen_futures::JsFuture::from(window.navigator().clipboard().write_text(&text)).await;
             if done.is_err() {
@@ -396,7 +408,12 @@ impl Session {
     fn ring(&self) {
         let bell = self.desk.bell;
         bell.set(true);
-        set_timeout(move || { let _ = bell.try_set(false); }, BELL);
+        set_timeout(
+            move || {
+                let _ = bell.try_set(false);
+            },
+            BELL,
+        );
     }
 
     /// Keys go here.

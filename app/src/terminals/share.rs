@@ -130,6 +130,9 @@ mod tests {
     #[test]
     fn the_end_of_a_link_is_said_in_its_own_unit() {
         let hour = 3_600_000;
-        assert_eq!([left(-1), left(hour), left(8 * hour - 1), left(168 * hour)], ["now", "in 60 min", "in 8 h", "in 7 days"]);
+        assert_eq!(
+            [left(-1), left(hour), left(8 * hour - 1), left(168 * hour)],
+            ["now", "in 60 min", "in 8 h", "in 7 days"]
+        );
     }
 }

@@ -59,7 +59,8 @@ impl Screens {
                     if let Ok(changed) = super::calls::terminal_screens(known).await
                         && !changed.is_empty()
                     {
-                        let _ = self.0.try_update(|all| all.extend(changed.into_iter().map(|one| (one.name.clone(), one))));
+                        let _ =
+                            self.0.try_update(|all| all.extend(changed.into_iter().map(|one| (one.name.clone(), one))));
                     }
                     let _ = busy.try_set_value(false);
                 });
@@ -91,7 +92,11 @@ fn last_lines(screen: ScreenView) -> Vec<Vec<server::terminals::Run>> {
 fn line(runs: Vec<server::terminals::Run>) -> AnyView {
     let run = |run: server::terminals::Run| {
         let style = rules::style(&run);
-        if style.is_empty() { view! { {run.text} }.into_any() } else { view! { <i style=style>{run.text}</i> }.into_any() }
+        if style.is_empty() {
+            view! { {run.text} }.into_any()
+        } else {
+            view! { <i style=style>{run.text}</i> }.into_any()
+        }
     };
     view! { <p>{runs.into_iter().map(run).collect_view()}</p> }.into_any()
 }
@@ -128,7 +133,6 @@ pub(super) fn Thumbs(
     /// Their screens.
     screens: Screens,
     /// The one that is shown in full, if one is.
-    #[prop(into)]
     shown: Signal<Option<String>>,
 ) -> impl IntoView {
     let live = live();

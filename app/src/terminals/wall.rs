@@ -53,7 +53,7 @@ pub(crate) fn Wall() -> impl IntoView {
                 {move || empty.get().then(|| view! { <Empty>{start()}</Empty> })}
                 {found(query)}
                 <div class="tiles" hidden=move || !query.with(String::is_empty)>
-                    <Thumbs list=list screens=screens shown=None::<String> />
+                    <Thumbs list=list screens=screens shown=Signal::stored(None) />
                 </div>
             </Transition>
         </div>

@@ -77,8 +77,22 @@ const ASKING_DCS: [(&str, &str); 2] = [("$", "q"), ("+", "q")];
 const ASKING_OSC: [u32; 11] = [4, 5, 10, 11, 12, 17, 19, 52, 104, 110, 111];
 /// The names of xterm's theme for the colours 0 to 15.
 const ANSI: [&str; 16] = [
-    "black", "red", "green", "yellow", "blue", "magenta", "cyan", "white", "brightBlack", "brightRed", "brightGreen",
-    "brightYellow", "brightBlue", "brightMagenta", "brightCyan", "brightWhite",
+    "black",
+    "red",
+    "green",
+    "yellow",
+    "blue",
+    "magenta",
+    "cyan",
+    "white",
+    "brightBlack",
+    "brightRed",
+    "brightGreen",
+    "brightYellow",
+    "brightBlue",
+    "brightMagenta",
+    "brightCyan",
+    "brightWhite",
 ];
 
 /// Sizes of letters, in pixels: what may be chosen, and what fits at most.
@@ -124,7 +138,9 @@ impl Emulator {
             .with_disable_stdin(true)
             .with_cursor_blink(false)
             .with_mac_option_is_meta(true)
-            .with_font_family("ui-monospace, \"SF Mono\", \"JetBrains Mono\", Menlo, Consolas, \"DejaVu Sans Mono\", monospace");
+            .with_font_family(
+                "ui-monospace, \"SF Mono\", \"JetBrains Mono\", Menlo, Consolas, \"DejaVu Sans Mono\", monospace",
+            );
         set(&options, "fontSize", &font.into());
         set(&options, "minimumContrastRatio", &4.5.into());
         set(&options, "allowProposedApi", &JsValue::TRUE);
@@ -143,7 +159,9 @@ impl Emulator {
     pub(super) fn listen(&self, handlers: Handlers) {
         let Handlers { typed, binary, key, link, bell } = handlers;
         self.kept.borrow_mut().push(Box::new(self.terminal.on_data(&self.keep(Closure::<dyn Fn(String)>::new(typed)))));
-        self.kept.borrow_mut().push(Box::new(self.terminal.on_binary(&self.keep(Closure::<dyn Fn(String)>::new(binary)))));
+        self.kept
+            .borrow_mut()
+            .push(Box::new(self.terminal.on_binary(&self.keep(Closure::<dyn Fn(String)>::new(binary)))));
         self.terminal.attach_custom_key_event_handler(&self.keep(Closure::<dyn Fn(KeyboardEvent) -> bool>::new(key)));
         self.terminal.on_bell(&self.keep(Closure::<dyn Fn()>::new(bell)));
         // Both kinds of links call with the event and the address: those that are seen in the text, and OSC 8.
