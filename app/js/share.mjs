@@ -158,9 +158,10 @@ async function begin() {
     if (!secret) return end('This address is not whole: the part after # is missing. Copy the link again.');
     try {
         const [shared] = await Promise.all([ask('/s/open', { secret }), load()]);
-        part('name').textContent = shared.name;
-        document.title = `${shared.name} · shared terminal`;
-        draw(shared);
+        part('name').textContent = shared.terminal;
+        document.title = `${shared.terminal} · shared terminal`;
+        // Its own size comes with the first words on the socket.
+        draw({ cols: 80, rows: 24 });
     } catch (error) {
         if (error instanceof Refused) return end(error.message);
         say('wait', 'reconnecting');
