@@ -13,6 +13,7 @@ use crate::{
     images::Images,
     secrets::Secrets,
     services::{Endpoint, Services},
+    terminals::Terminals,
 };
 
 /// Every room, and the floor they share.
@@ -24,6 +25,8 @@ pub struct Hub {
     pub services: Services,
     /// Images.
     pub images: Images,
+    /// Terminals.
+    pub terminals: Terminals,
     /// The audit log.
     pub events: Events,
     /// The time.
@@ -58,7 +61,9 @@ impl Hub {
             tasks.clone(),
             stop.clone(),
         )?;
-        Ok(Self { auth, services, images, events, clock, db, tasks, stop, lock: Arc::new(lock) })
+        let terminals =
+            Terminals::open(db.clone(), events.clone(), clock.clone(), data, tasks.clone(), stop.clone()).await?;
+        Ok(Self { auth, services, images, terminals, events, clock, db, tasks, stop, lock: Arc::new(lock) })
     }
 
     /// Ends: tells everything to stop, waits up to 10 s for what runs, writes the database back.

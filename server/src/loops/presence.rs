@@ -1,0 +1,39 @@
+//! `presence`: who is there. Keyboards that nobody types on are free again, what should be recorded is.
+
+use std::time::Duration;
+
+use super::driver::Activate;
+use crate::Hub;
+
+pub(super) struct Presence {
+    hub: Hub,
+    /// What should run is started once; who ends a shell of their own has ended it.
+    begun: bool,
+    first_crew: bool,
+}
+
+impl Presence {
+    pub(super) fn new(hub: &Hub, first_crew: bool) -> Self {
+        Self { hub: hub.clone(), begun: false, first_crew }
+    }
+}
+
+impl Activate for Presence {
+    const NAME: &'static str = "presence";
+    const PERIOD: Duration = Duration::from_secs(5);
+
+    async fn activate(&mut self) -> anyhow::Result<String> {
+        let terminals = &self.hub.terminals;
+        terminals.settle_keyboards().await?;
+        if !self.begun {
+            if self.first_crew {
+                terminals.seed().await?;
+            }
+            let started = terminals.resume().await?;
+            self.begun = true;
+            return Ok(format!("started {started} terminals"));
+        }
+        terminals.reconcile_recording().await?;
+        Ok("settled".to_owned())
+    }
+}
