@@ -64,6 +64,13 @@ pub(crate) async fn stop_terminal(name: String) -> Result<(), Refusal> {
     Ok(hub.terminals.stop(&who, &name).await?)
 }
 
+/// Forgets a terminal that has ended; its recordings stay.
+#[server(prefix = "/api", endpoint = "/remove_terminal", input = leptos::server_fn::codec::Json)]
+pub(crate) async fn remove_terminal(name: String) -> Result<(), Refusal> {
+    let (hub, who) = crate::failure::entered()?;
+    Ok(hub.terminals.remove(&who, &name).await?)
+}
+
 /// Whether a terminal is recorded whenever it runs.
 #[server(prefix = "/api", endpoint = "/record_terminal", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn record_terminal(name: String, on: bool) -> Result<(), Refusal> {

@@ -52,6 +52,15 @@ pub(super) fn menu(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, 
         say(format!("{name} is stopped"));
         navigate.with_value(|go| go("/terminals", NavigateOptions::default()));
     };
+    let forget = {
+        let name = name.clone();
+        move |_| {
+            close();
+            act.run(calls::remove_terminal(name.clone()), move |()| {
+                navigate.with_value(|go| go("/terminals", NavigateOptions::default()));
+            });
+        }
+    };
     let asked = Asked {
         verb: "Stop",
         text: "What runs in it ends at once. Its history goes; its recordings stay.",
@@ -60,7 +69,7 @@ pub(super) fn menu(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, 
     let operating = move || {
         may.get().then(|| {
             let record = record.clone();
-            let ask_stop = ask_stop.clone();
+            let (ask_stop, forget) = (ask_stop.clone(), forget.clone());
             view! {
                 <li hidden=move || !desk.holds()>
                     <button type="button" on:click=move |_| { close(); desk.resize_session(); }>"Fit to my window, for everybody"</button>
@@ -69,6 +78,7 @@ pub(super) fn menu(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, 
                     {move || if recorded.get() { "Stop recording" } else { "Record its output" }}
                 </button></li>
                 <li hidden=move || !runs.get()><button class="danger" type="button" on:click=ask_stop>"Stop terminal…"</button></li>
+                <li hidden=move || runs.get()><button type="button" disabled=move || act.busy() on:click=forget>"Remove from the list"</button></li>
             }
         })
     };

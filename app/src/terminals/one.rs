@@ -8,7 +8,7 @@ use leptos_router::{
 use server::{
     caller::Right,
     events::Topic,
-    terminals::{Request, TerminalView, Watching},
+    terminals::{Request, TerminalState, TerminalView, Watching},
 };
 
 use super::{
@@ -24,7 +24,8 @@ use super::{
 use crate::{
     frame::{Bar, use_me},
     live::live,
-    ui::{count, icon, on_keys},
+    services::Act,
+    ui::{Words, count, icon, on_keys},
 };
 
 /// The page.
@@ -110,7 +111,7 @@ fn Stage(
                 {keyboard(desk)}
                 {menu(desk, name.clone(), facts, may)}
             </header>
-            {strip(desk)}
+            {strip(desk, name.clone(), facts, may)}
             <div class="stage">
                 <div class="glass"><div class="screen" node_ref=screen></div></div>
                 {
@@ -135,7 +136,13 @@ fn about(facts: &TerminalView, now: Option<&Watching>) -> String {
 }
 
 /// The truth about the line, and what was refused.
-fn strip(desk: Desk) -> AnyView {
+fn strip(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, may: Memo<bool>) -> AnyView {
+    let ended =
+        Memo::new(move |_| facts.with(|facts| facts.as_ref().is_some_and(|one| one.state == TerminalState::Ended)));
+    let act = Act::new();
+    let start = move |_| {
+        act.run(calls::start_terminal_again(name.clone()), move |()| desk.connect());
+    };
     let line = move || {
         match desk.line.get() {
         Line::Open => ().into_any(),
@@ -144,12 +151,17 @@ fn strip(desk: Desk) -> AnyView {
             view! { <p class="strip warn" role="status">"The line is broken; coming back by itself. What you see is what was known last."</p> }
                 .into_any()
         }
-        Line::Closed(why) => view! {
-            <p class="strip bad" role="alert">
-                {why} "." <button type="button" on:click=move |_| desk.connect()>"Connect again"</button>
-            </p>
+        Line::Closed(why) => {
+            let start = start.clone();
+            let again = move || {
+                if ended.get() && may.get() {
+                    view! { <button type="button" disabled=move || act.busy() on:click=start.clone()>"Start again"</button> }.into_any()
+                } else {
+                    view! { <button type="button" on:click=move |_| desk.connect()>"Connect again"</button> }.into_any()
+                }
+            };
+            view! { <p class="strip bad" role="alert">{why} "." {again}</p> }.into_any()
         }
-        .into_any(),
     }
     };
     let words = move || {
@@ -162,7 +174,7 @@ fn strip(desk: Desk) -> AnyView {
             }
         })
     };
-    view! { <div class="strips">{line} {words}</div> }.into_any()
+    view! { <div class="strips">{line} {words} <Words failure=act.failure /></div> }.into_any()
 }
 
 fn footer(desk: Desk, past: RwSignal<bool>) -> AnyView {

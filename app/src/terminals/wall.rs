@@ -24,6 +24,9 @@ use crate::{
 /// How long after the last key the search begins.
 const TYPING: Duration = Duration::from_millis(300);
 
+/// Characters that are looked for at least.
+const LEAST: usize = 2;
+
 /// The page.
 #[component]
 pub(crate) fn Wall() -> impl IntoView {
@@ -95,7 +98,8 @@ fn search(query: RwSignal<String>) -> AnyView {
         set_timeout(
             move || {
                 if typed.try_get_value() == Some(mine) {
-                    query.set(text.trim().to_owned());
+                    let text = text.trim();
+                    query.set(if text.chars().count() < LEAST { String::new() } else { text.to_owned() });
                 }
             },
             TYPING,
