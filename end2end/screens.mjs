@@ -92,8 +92,11 @@ export async function startTerminal(page, name, command = 'bash --norc --noprofi
 
 /** The terminal of the open page is drawn, and who watches is known. */
 export async function onLine(page) {
-    await page.getByText(/\d+ watching/).locator('visible=true').first().waitFor();
+    await watching(page, /\d+ watching/);
 }
+
+/** Who watches the terminal of the open page, in its foot. */
+export const watching = (page, words) => page.locator('.terminal > footer').getByText(words).first().waitFor();
 
 /** What the terminal of the open page shows, as text. */
 export const shown = page => page.locator('.xterm-rows').innerText();

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { PASSWORD, scene, SIZES, until } from './program.mjs';
-import { onLine, open, setUp, shown, shows, signIn, startTerminal, takeKeyboard, typeLine } from './screens.mjs';
+import { onLine, open, setUp, shown, shows, signIn, startTerminal, takeKeyboard, typeLine, watching } from './screens.mjs';
 
 // What a page that tries to reconnect complains about.
 const AWAY = /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_NETWORK|WebSocket/;
@@ -84,7 +84,7 @@ scene('who only looks cannot type, and the keyboard goes from hand to hand', asy
     await startTerminal(page, 'shared');
     const viewer = await person(hub, context, 'vera', 'viewer', '/terminals/shared');
     const other = await person(hub, context, 'bob', 'operator', '/terminals/shared');
-    await page.getByText('3 watching').first().waitFor();
+    await watching(page, '3 watching');
     assert.equal(await viewer.getByRole('button', { name: /take/i }).count(), 0, 'a viewer is offered no keyboard');
     await takeKeyboard(page);
     await typeLine(page, 'echo by-$((1+1))-ada');
@@ -142,7 +142,7 @@ scene('a share link shows the terminal to a stranger, read-only, until it is end
     await guest.locator('#screen').click();
     await guest.keyboard.type('by-a-guest');
     await page.keyboard.press('Escape');
-    await page.getByText(/1 by a link/).waitFor();
+    await watching(page, /1 by a link/);
     await guest.setViewportSize(SIZES.phone);
     assert.equal(await guest.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true, 'it fits a phone');
     assert.ok(!(await shown(page)).includes('by-a-guest'));

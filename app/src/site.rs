@@ -350,7 +350,7 @@ fn media_type(path: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::local;
+    use super::*;
 
     #[test]
     fn signing_in_leads_only_to_our_own_pages() {
@@ -367,5 +367,23 @@ mod tests {
         ] {
             assert_eq!(local(elsewhere), "/overview", "{elsewhere}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_page_of_a_share_link_runs_only_our_own_scripts_and_tells_nobody_where_it_was() {
+        let page = share_page(HeaderMap::new()).await;
+        let header = |name: &str| page.headers()[name].to_str().expect("text").to_owned();
+        let (policy, referrer) = (header("content-security-policy"), header("referrer-policy"));
+        let bytes = axum::body::to_bytes(page.into_body(), 1 << 20).await.expect("a body");
+        let html = String::from_utf8(bytes.to_vec()).expect("text");
+        let nonce = policy.split_once("'nonce-").and_then(|(_, rest)| rest.split_once('\'')).expect("a nonce").0;
+        assert!(policy.contains("default-src 'none'") && !policy.contains("wasm"), "{policy}");
+        assert!(policy.contains(&format!("script-src 'self' 'nonce-{nonce}'")), "{policy}");
+        assert_eq!(referrer, "no-referrer");
+        let scripts: Vec<_> = html.split("<script").skip(1).filter_map(|rest| rest.split_once('>')).collect();
+        assert_eq!(scripts.len(), 2, "{html}");
+        let (map, loaded) = (scripts[0], scripts[1]);
+        assert!(map.0.contains("importmap") && map.0.contains(nonce) && map.1.starts_with("{\"imports\":"), "{html}");
+        assert!(loaded.0.contains("/share.mjs\"") && loaded.1.starts_with("</script>"), "{html}");
     }
 }

@@ -37,22 +37,24 @@ pub(crate) fn One() -> impl IntoView {
     let list: List = Resource::new(move || live.version(Topic::Terminals), |_| calls::list_terminals());
     let screens = Screens::new();
     screens.follow(list);
-    // What is not in the list is not there; the list's news alone make nothing anew.
-    let there = Memo::new(move |_| {
-        let name = name.get();
-        list.get().map(|all| (all.map(|all| all.into_iter().any(|one| one.name == name)), name))
-    });
     let sentence = move || list.get().and_then(Result::ok).map(|all| wall::sentence(&all));
-    let page = move || match there.get() {
-        None => ().into_any(),
-        Some((Ok(true), name)) => view! { <Stage name=name list=list /> }.into_any(),
-        Some((Ok(false), _)) => missing(),
-        Some((Err(refusal), _)) => view! { <p class="failure" role="alert">{refusal.to_string()}</p> }.into_any(),
+    let page = move || {
+        // What is not in the list is not there; the list's news alone make nothing anew.
+        let there = Memo::new(move |_| {
+            let name = name.get();
+            list.get().map(|all| (all.map(|all| all.into_iter().any(|one| one.name == name)), name))
+        });
+        move || match there.get() {
+            None => ().into_any(),
+            Some((Ok(true), name)) => view! { <Stage name=name list=list /> }.into_any(),
+            Some((Ok(false), _)) => missing(),
+            Some((Err(refusal), _)) => view! { <p class="failure" role="alert">{refusal.to_string()}</p> }.into_any(),
+        }
     };
     view! {
         {move || view! { <Bar title=name.get()><a href="/terminals">"All terminals"</a> " · " <Transition>{sentence}</Transition></Bar> }}
         <div class="one">
-            <Transition fallback=|| view! { <div class="card skeleton terminal" aria-hidden="true"></div> }>{page}</Transition>
+            <Transition fallback=|| view! { <div class="card skeleton terminal" aria-hidden="true"></div> }>{page()}</Transition>
             <aside class="side" aria-label="All terminals">
                 <Transition>
                     <Thumbs list=list screens=screens shown=Signal::derive(move || Some(name.get())) />
@@ -111,9 +113,9 @@ fn Stage(
                 {keyboard(desk)}
                 {menu(desk, name.clone(), facts, may)}
             </header>
-            {strip(desk, name.clone(), facts, may)}
             <div class="stage">
                 <div class="glass"><div class="screen" node_ref=screen></div></div>
+                {strip(desk, name.clone(), facts, may)}
                 {
                     let name = name.clone();
                     move || past.get().then(|| view! { <History name=name.clone() open=past /> })

@@ -43,17 +43,17 @@ pub(crate) fn Wall() -> impl IntoView {
             }
         })
     };
-    let empty = Memo::new(move |_| list.get().and_then(Result::ok).is_some_and(|all| all.is_empty()));
+    let empty = move || list.get().and_then(Result::ok).is_some_and(|all| all.is_empty());
     let failure = move || list.get().and_then(Result::err).map(|refusal| refusal.to_string());
     view! {
         <Bar title="Terminals">
             <Transition>{move || list.get().and_then(Result::ok).map(|all| sentence(&all))}</Transition>
         </Bar>
         <div class="page wall">
-            <div class="toolbar" hidden=move || empty.get()>{search(query)} {start}</div>
             <Transition fallback=|| view! { <div class="tiles"><div class="card skeleton terminal-card" aria-hidden="true"></div></div> }>
+                <div class="toolbar" hidden=empty>{search(query)} {start}</div>
                 {move || failure().map(|words| view! { <p class="failure" role="alert">{words}</p> })}
-                {move || empty.get().then(|| view! { <Empty>{start()}</Empty> })}
+                {move || empty().then(|| view! { <Empty>{start()}</Empty> })}
                 {found(query)}
                 <div class="tiles" hidden=move || !query.with(String::is_empty)>
                     <Thumbs list=list screens=screens shown=Signal::stored(None) />

@@ -200,7 +200,9 @@ impl Emulator {
         if let Some(field) = self.field() {
             field.set_disabled(!on);
         }
-        if on {
+        // Where there is only touch, the focus would bring a keyboard over half the screen; the key bar is there for that.
+        let touch = web_sys::window().and_then(|window| window.match_media("(hover: none)").ok()?);
+        if on && !touch.is_some_and(|touch| touch.matches()) {
             self.terminal.focus();
         }
     }
