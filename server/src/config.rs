@@ -164,3 +164,12 @@ pub fn default_data() -> PathBuf {
         .or_else(|| from("HOME").map(|home| home.join(".local/share")))
         .map_or_else(|| PathBuf::from("central-mcp-data"), |base| base.join("central-mcp"))
 }
+
+/// The folders where programs are looked for: `PATH`, then the one below the home folder where installers put theirs, which
+/// a service's `PATH` lacks.
+pub fn programs() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let home =
+        std::env::var_os("HOME").filter(|home| !home.is_empty()).map(|home| PathBuf::from(home).join(".local/bin"));
+    std::env::split_paths(&path).filter(|folder| !folder.as_os_str().is_empty()).chain(home).collect()
+}

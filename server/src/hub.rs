@@ -6,13 +6,16 @@ use anyhow::Context;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    agents::Agents,
     auth::Auth,
     clock::Clock,
+    config,
     db::Db,
     events::Events,
     images::Images,
     secrets::Secrets,
     services::{Endpoint, Services},
+    terminals::Terminals,
 };
 
 /// Every room, and the floor they share.
@@ -24,6 +27,8 @@ pub struct Hub {
     pub services: Services,
     /// Images.
     pub images: Images,
+    /// Agents.
+    pub agents: Agents,
     /// The audit log.
     pub events: Events,
     /// The time.
@@ -48,7 +53,7 @@ impl Hub {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let events = Events::open(db.clone(), clock.clone()).await?;
         let auth = Auth::open(db.clone(), events.clone(), clock.clone()).await?;
-        let services = Services::open(db.clone(), events.clone(), clock.clone(), secrets, Endpoint::client()?);
+        let services = Services::open(db.clone(), events.clone(), clock.clone(), secrets.clone(), Endpoint::client()?);
         let images = Images::open(
             db.clone(),
             events.clone(),
@@ -58,7 +63,18 @@ impl Hub {
             tasks.clone(),
             stop.clone(),
         )?;
-        Ok(Self { auth, services, images, events, clock, db, tasks, stop, lock: Arc::new(lock) })
+        let terminals = Terminals::open_stub(data);
+        let agents = Agents::open(
+            db.clone(),
+            events.clone(),
+            clock.clone(),
+            secrets,
+            auth.clone(),
+            terminals,
+            data,
+            config::programs(),
+        );
+        Ok(Self { auth, services, images, agents, events, clock, db, tasks, stop, lock: Arc::new(lock) })
     }
 
     /// Ends: tells everything to stop, waits up to 10 s for what runs, writes the database back.

@@ -20,6 +20,7 @@ pub mod db;
 pub mod secrets;
 
 // The rooms.
+pub mod agents;
 pub mod auth;
 pub mod images;
 pub mod services;

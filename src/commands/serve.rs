@@ -30,6 +30,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     if let Some(address) = config.metrics {
         http::metrics_listener(address, &hub)?;
     }
+    hub.agents.begin(local_mcp(address)).await?;
     let _loops = loops::start(&hub, config.keep_events_days);
     let oauth = oauth.map(|options| Oauth::open(&hub, options)).transpose()?;
     let options = ServeOptions {
@@ -81,6 +82,16 @@ fn oauth(config: &Config) -> anyhow::Result<Option<OauthOptions>> {
          set it too, or leave oauth off",
     )?;
     OauthOptions::new(url, app::site::consent).map(Some)
+}
+
+/// Where programs on this machine reach the hub's MCP: never through a proxy or a certificate that may not be there yet.
+fn local_mcp(address: std::net::SocketAddr) -> String {
+    let host = match address.ip() {
+        ip if ip.is_unspecified() && ip.is_ipv4() => std::net::Ipv4Addr::LOCALHOST.into(),
+        ip if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}/mcp", std::net::SocketAddr::new(host, address.port()))
 }
 
 /// SIGTERM and SIGINT end the hub in order.

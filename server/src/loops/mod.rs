@@ -5,6 +5,7 @@
 
 mod driver;
 mod infrastructure;
+mod presence;
 mod system;
 
 pub use driver::{LoopStatus, Loops};
@@ -15,6 +16,7 @@ use crate::Hub;
 pub fn start(hub: &Hub, keep_events_days: u32) -> Loops {
     let mut loops = Loops::default();
     loops.start(hub, infrastructure::Infrastructure::new(hub));
+    loops.start(hub, presence::Presence::new(hub));
     loops.start(hub, system::System::new(hub, keep_events_days));
     loops
 }
