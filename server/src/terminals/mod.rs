@@ -12,3 +12,8 @@
 
 mod model;
 pub use model::*;
+
+#[cfg(feature = "ssr")]
+mod stub;
+#[cfg(feature = "ssr")]
+pub use stub::*;
