@@ -33,6 +33,8 @@ pub(crate) struct Live {
     auth: RwSignal<u32>,
     services: RwSignal<u32>,
     images: RwSignal<u32>,
+    terminals: RwSignal<u32>,
+    agents: RwSignal<u32>,
 }
 
 impl Live {
@@ -45,6 +47,8 @@ impl Live {
             auth: RwSignal::new(0),
             services: RwSignal::new(0),
             images: RwSignal::new(0),
+            terminals: RwSignal::new(0),
+            agents: RwSignal::new(0),
         }
     }
 
@@ -69,6 +73,8 @@ impl Live {
             Topic::Auth => self.auth,
             Topic::Services => self.services,
             Topic::Images => self.images,
+            Topic::Terminals => self.terminals,
+            Topic::Agents => self.agents,
         }
     }
 }
@@ -143,7 +149,7 @@ mod browser {
             }
         });
         on(&source, "resync", move |_| {
-            for topic in [Topic::Auth, Topic::Services, Topic::Images] {
+            for topic in [Topic::Auth, Topic::Services, Topic::Images, Topic::Terminals, Topic::Agents] {
                 live.signal(topic).update(|version| *version += 1);
             }
         });

@@ -5,7 +5,7 @@
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
 
-use crate::{connect, images, services, settings};
+use crate::{agents, connect, images, services, settings};
 
 /// The form, the queue and the gallery.
 pub(crate) struct Images;
@@ -46,6 +46,20 @@ impl LazyRoute for Services {
 
     fn view(_page: Self) -> AnyView {
         services::Services().into_any()
+    }
+}
+
+/// The crew.
+pub(crate) struct Agents;
+
+#[lazy_route]
+impl LazyRoute for Agents {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_page: Self) -> AnyView {
+        agents::Agents().into_any()
     }
 }
 

@@ -26,6 +26,8 @@ fn line(event: EventView) -> impl IntoView {
         }
         Topic::Images => Some("/images".into()),
         Topic::Services => Some("/services".into()),
+        Topic::Terminals => Some("/terminals".into()),
+        Topic::Agents => Some("/agents".into()),
         Topic::Auth => None,
     };
     let class =
@@ -80,6 +82,17 @@ fn words(topic: Topic, kind: &str) -> Option<&'static str> {
         (Topic::Services, "removed") => "removed the service",
         (Topic::Services, "activated") => "activated the service",
         (Topic::Services, "deactivated") => "deactivated the service",
+        (Topic::Agents, "added") => "added the agent",
+        (Topic::Agents, "changed") => "changed the agent",
+        (Topic::Agents, "removed") => "deleted the agent",
+        (Topic::Agents, "started") => "started",
+        (Topic::Agents, "stopped") => "stopped",
+        (Topic::Agents, "restarted") => "started again:",
+        (Topic::Agents, "ended") => "ended:",
+        (Topic::Agents, "asks") => "needs you:",
+        (Topic::Agents, "settled") => "no longer waits:",
+        (Topic::Agents, "online") => "came back:",
+        (Topic::Agents, "offline") => "has gone quiet:",
         (Topic::Auth, "signed-in") => "signed in",
         (Topic::Auth, "signed-out") => "signed out",
         (Topic::Auth, "locked") => "locked after failed sign-ins:",

@@ -7,6 +7,7 @@ pub(crate) fn icon(name: &str) -> impl IntoView + use<> {
     let path = match name {
         "mark" => "M12 9a3 3 0 1 1 0 6 3 3 0 0 1 0-6ZM12 3v6m0 6v6M3 12h6m6 0h6",
         "home" => "M4 11l8-7 8 7v9h-5v-6H9v6H4z",
+        "crew" => "M9 5a3.5 3.5 0 1 1 0 7 3.5 3.5 0 0 1 0-7ZM3 20c0-4 2.5-6 6-6s6 2 6 6M16 5.5a3 3 0 0 1 0 6M18 14.5c2 .8 3 2.7 3 5.5",
         "image" => "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M9 9h.01",
         "server" => "M4 5h16v6H4zM4 13h16v6H4zM8 8h.01M8 16h.01",
         "gear" => {
@@ -21,6 +22,11 @@ pub(crate) fn icon(name: &str) -> impl IntoView + use<> {
         "download" => "M12 4v11m0 0l-4-4m4 4l4-4M5 20h14",
         "again" => "M4 12a8 8 0 1 0 3-6.2M7 3v4h4",
         "vary" => "M4 7h10l-3-3m3 3l-3 3M20 17H10l3-3m-3 3l3 3",
+        "terminal" => "M4 5h16v14H4zM7 9l3 3-3 3M12 15h5",
+        "share" => "M12 14V4m0 0L8 8m4-4l4 4M5 13v7h14v-7",
+        "more" => "M6 12h.01M12 12h.01M18 12h.01",
+        "play" => "M8 5l11 7-11 7z",
+        "pause" => "M8 5v14M16 5v14",
         "trash" => "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
         _ => "M12 12h.01",
     };
