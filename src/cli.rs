@@ -26,6 +26,9 @@ pub(crate) enum Command {
     /// Connect outside services, as a conversation.
     #[command(subcommand)]
     Setup(SetupCommand),
+    /// List, start and stop the terminals of the running hub.
+    #[command(subcommand)]
+    Terminal(TerminalCommand),
     /// Carry MCP between standard input and output and a hub, for clients that know nothing else.
     Mcp(McpArgs),
 }
@@ -46,6 +49,56 @@ pub(crate) enum TokenCommand {
 pub(crate) enum SetupCommand {
     /// Add a ComfyUI server: address, authentication, test. What fails the test is not activated.
     Comfyui(SetupComfyui),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum TerminalCommand {
+    /// Name, state, process id, viewers and keyboard holder of every terminal.
+    List(TerminalList),
+    /// Start a terminal: a new one, or one that has ended, again with what it was started with.
+    Start(TerminalStart),
+    /// End a terminal's session with all that runs in it.
+    Stop(TerminalStop),
+}
+
+#[derive(Args)]
+pub(crate) struct TerminalList {
+    /// Folder of the hub's data.
+    #[arg(long, env = "CENTRAL_MCP_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct TerminalStart {
+    /// Its name.
+    pub(crate) name: String,
+    /// Program and arguments, after `--`. [default: the login shell]
+    #[arg(last = true)]
+    pub(crate) command: Vec<String>,
+    /// Where it starts. [default: the home folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    /// Folder of the hub's data.
+    #[arg(long, env = "CENTRAL_MCP_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print the terminal as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct TerminalStop {
+    /// Its name.
+    pub(crate) name: String,
+    /// Folder of the hub's data.
+    #[arg(long, env = "CENTRAL_MCP_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print the terminal as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Where the hub's data is.

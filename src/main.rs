@@ -19,6 +19,9 @@ async fn main() -> ExitCode {
         cli::Command::User(cli::UserCommand::Create(args)) => commands::user::create(args).await,
         cli::Command::Token(cli::TokenCommand::Create(args)) => commands::token::create(args).await,
         cli::Command::Setup(cli::SetupCommand::Comfyui(args)) => commands::setup::comfyui(args).await,
+        cli::Command::Terminal(cli::TerminalCommand::List(args)) => commands::terminal::list(args).await,
+        cli::Command::Terminal(cli::TerminalCommand::Start(args)) => commands::terminal::start(args).await,
+        cli::Command::Terminal(cli::TerminalCommand::Stop(args)) => commands::terminal::stop(args).await,
         cli::Command::Mcp(args) => commands::mcp::run(args).await,
     };
     match result {

@@ -16,3 +16,4 @@ mod kill;
 mod oauth;
 mod program;
 mod strangers;
+mod terminals;

@@ -47,6 +47,16 @@ impl Folder {
     }
 }
 
+impl Drop for Folder {
+    /// tmux outlives the hub, as it should; a test leaves none behind.
+    fn drop(&mut self) {
+        let socket = self.path.join("terminals/tmux.sock");
+        if socket.exists() {
+            let _ = Command::new("tmux").arg("-S").arg(socket).arg("kill-server").stderr(Stdio::null()).status();
+        }
+    }
+}
+
 /// The program without this machine's own settings.
 pub(crate) fn program() -> Command {
     bare(Command::new(env!("CARGO_BIN_EXE_central-mcp")))
@@ -58,6 +68,8 @@ fn bare(mut command: Command) -> Command {
             command.env_remove(name);
         }
     }
+    // A test that wants agents makes them; starting five shells for each hub helps none.
+    command.env("CENTRAL_MCP_FIRST_CREW", "false");
     command
 }
 

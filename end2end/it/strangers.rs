@@ -275,7 +275,7 @@ async fn foreign_names_and_foreign_pages_are_refused() {
 }
 
 /// Signs the owner in as the form does; the cookie.
-async fn sign_in(hub: &Hub) -> String {
+pub(crate) async fn sign_in(hub: &Hub) -> String {
     let form = format!("name=ada&password={}", PASSWORD.replace(' ', "+"));
     let ask = http()
         .post(format!("{}/login", hub.url))

@@ -45,6 +45,16 @@ pub struct ServeArgs {
     #[arg(long, env = "CENTRAL_MCP_OAUTH", value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
     pub oauth: Option<bool>,
+    /// Make the agents a, b, c and d and the terminal system at the first start. [default: true]
+    #[arg(long, env = "CENTRAL_MCP_FIRST_CREW", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
+    pub first_crew: Option<bool>,
+    /// Days that recordings of terminals are kept. [default: 30]
+    #[arg(long, env = "CENTRAL_MCP_KEEP_RECORDINGS_DAYS", value_name = "DAYS")]
+    pub keep_recordings_days: Option<u32>,
+    /// Space that recordings of terminals may take, in MB; the oldest go first. [default: 2000]
+    #[arg(long, env = "CENTRAL_MCP_KEEP_RECORDINGS_MB", value_name = "MB")]
+    pub keep_recordings_mb: Option<u32>,
 }
 
 /// The same as read from `config.toml`; names as the flags, with `_` for `-`.
@@ -60,6 +70,9 @@ struct File {
     keep_events_days: Option<u32>,
     calls_per_minute: Option<u32>,
     oauth: Option<bool>,
+    first_crew: Option<bool>,
+    keep_recordings_days: Option<u32>,
+    keep_recordings_mb: Option<u32>,
 }
 
 impl File {
@@ -76,6 +89,19 @@ impl File {
 /// The key for commands beside `serve`: the one given, else the one in `config.toml`, so that both seal with the same.
 pub fn secret_key(data: &Path, given: Option<String>) -> anyhow::Result<Option<String>> {
     Ok(given.or(File::read(data)?.secret_key))
+}
+
+/// What the loops keep, and what they begin with.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeping {
+    /// Days that events (the audit log) are kept.
+    pub events_days: u32,
+    /// Days that recordings are kept.
+    pub recordings_days: u32,
+    /// Bytes that all recordings together may take.
+    pub recordings_bytes: u64,
+    /// Whether the first start makes agents and the terminal `system`.
+    pub first_crew: bool,
 }
 
 /// Settings with every gap filled.
@@ -95,12 +121,12 @@ pub struct Config {
     pub log_json: Option<bool>,
     /// The tracing filter.
     pub log: String,
-    /// Days that events are kept.
-    pub keep_events_days: u32,
     /// Messages a minute that one token may send to `/mcp`.
     pub calls_per_minute: u32,
     /// Whether connectors are let in by OAuth.
     pub oauth: bool,
+    /// What the loops keep and begin with.
+    pub keeping: Keeping,
 }
 
 impl Config {
@@ -150,11 +176,22 @@ impl Config {
             // The MCP library reports every call at `info`, whole requests at `debug`, clients' mistakes at `warn` and
             // clients that left at `error`. What concerns the hub is counted and said by our own code.
             log: args.log.or(file.log).unwrap_or_else(|| "info,rmcp=off".into()),
-            keep_events_days: args.keep_events_days.or(file.keep_events_days).unwrap_or(90),
             calls_per_minute: args.calls_per_minute.or(file.calls_per_minute).unwrap_or(1_200),
             oauth: args.oauth.or(file.oauth).unwrap_or(false),
+            keeping: Keeping {
+                events_days: args.keep_events_days.or(file.keep_events_days).unwrap_or(90),
+                recordings_days: args.keep_recordings_days.or(file.keep_recordings_days).unwrap_or(30),
+                recordings_bytes: u64::from(args.keep_recordings_mb.or(file.keep_recordings_mb).unwrap_or(2_000))
+                    * 1_000_000,
+                first_crew: args.first_crew.or(file.first_crew).unwrap_or(true),
+            },
         })
     }
+}
+
+/// The home folder of the user that the program runs as.
+pub fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
 }
 
 /// `$XDG_DATA_HOME/central-mcp`, else `~/.local/share/central-mcp`, else `./central-mcp-data`.
@@ -169,7 +206,24 @@ pub fn default_data() -> PathBuf {
 /// a service's `PATH` lacks.
 pub fn programs() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let home =
-        std::env::var_os("HOME").filter(|home| !home.is_empty()).map(|home| PathBuf::from(home).join(".local/bin"));
-    std::env::split_paths(&path).filter(|folder| !folder.as_os_str().is_empty()).chain(home).collect()
+    let local = home().map(|home| home.join(".local/bin"));
+    std::env::split_paths(&path).filter(|folder| !folder.as_os_str().is_empty()).chain(local).collect()
+}
+
+/// What a terminal's programs may know of the hub's own environment: where programs and the home are, who they run as, the
+/// language. Nothing else of it, for it may hold secrets.
+pub fn shell_environment() -> Vec<(String, String)> {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let utf8 = |value: &String| value.to_ascii_lowercase().replace('-', "").ends_with("utf8");
+    vec![
+        ("PATH", set("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())),
+        ("HOME", set("HOME").unwrap_or_else(|| "/".into())),
+        ("USER", set("USER").or_else(|| set("LOGNAME")).unwrap_or_default()),
+        ("SHELL", set("SHELL").filter(|shell| shell.starts_with('/')).unwrap_or_else(|| "/bin/sh".into())),
+        ("LANG", set("LANG").filter(utf8).unwrap_or_else(|| "C.UTF-8".into())),
+    ]
+    .into_iter()
+    .filter(|(_, value)| !value.is_empty())
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
 }

@@ -27,6 +27,8 @@ pub struct Hub {
     pub services: Services,
     /// Images.
     pub images: Images,
+    /// Terminals.
+    pub terminals: Terminals,
     /// Agents.
     pub agents: Agents,
     /// The audit log.
@@ -63,18 +65,19 @@ impl Hub {
             tasks.clone(),
             stop.clone(),
         )?;
-        let terminals = Terminals::open_stub(data);
+        let terminals =
+            Terminals::open(db.clone(), events.clone(), clock.clone(), data, tasks.clone(), stop.clone()).await?;
         let agents = Agents::open(
             db.clone(),
             events.clone(),
             clock.clone(),
             secrets,
             auth.clone(),
-            terminals,
+            terminals.clone(),
             data,
             config::programs(),
         );
-        Ok(Self { auth, services, images, agents, events, clock, db, tasks, stop, lock: Arc::new(lock) })
+        Ok(Self { auth, services, images, terminals, agents, events, clock, db, tasks, stop, lock: Arc::new(lock) })
     }
 
     /// Ends: tells everything to stop, waits up to 10 s for what runs, writes the database back.

@@ -3,6 +3,7 @@
 pub(crate) mod mcp;
 pub(crate) mod serve;
 pub(crate) mod setup;
+pub(crate) mod terminal;
 pub(crate) mod token;
 pub(crate) mod user;
 

@@ -11,27 +11,34 @@ use server::{
     loops,
     mcp::{Mcp, McpOptions},
     oauth::{Oauth, OauthOptions},
+    terminals,
 };
 use tokio::{net::TcpListener, signal::unix::SignalKind};
-use tracing_subscriber::EnvFilter;
+use tracing_appender::rolling::{self, Rotation};
+use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use super::print;
 
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let config = Config::resolve(args)?;
-    start_log(&config)?;
     let oauth = oauth(&config)?;
     // The address is taken first: if another hub has it, nothing is touched.
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!("cannot listen on {}; is another hub running? Choose another address with --listen", config.listen)
     })?;
     let address = listener.local_addr()?;
+    // Only now: until the address is ours, the folder may be another hub's.
+    server::private_folder(&config.data)?;
+    start_log(&config)?;
     let hub = Hub::open(&config.data, config.secret_key.as_deref(), Clock::default()).await?;
     if let Some(address) = config.metrics {
         http::metrics_listener(address, &hub)?;
     }
-    hub.agents.begin(local_mcp(address)).await?;
-    let _loops = loops::start(&hub, config.keep_events_days);
+    if let Err(error) = http::local_socket(&hub, &config.data) {
+        tracing::warn!(%error, "no local socket; `central-mcp terminal` cannot reach this hub");
+    }
+    hub.agents.begin(local_mcp(address), config.keeping.first_crew).await?;
+    let _loops = loops::start(&hub, config.keeping);
     let oauth = oauth.map(|options| Oauth::open(&hub, options)).transpose()?;
     let options = ServeOptions {
         public_url: config.public_url.clone(),
@@ -84,7 +91,7 @@ fn oauth(config: &Config) -> anyhow::Result<Option<OauthOptions>> {
     OauthOptions::new(url, app::site::consent).map(Some)
 }
 
-/// Where programs on this machine reach the hub's MCP: never through a proxy or a certificate that may not be there yet.
+/// Where programs on this machine reach the hub's MCP: never through a proxy, or a certificate that is not there yet.
 fn local_mcp(address: std::net::SocketAddr) -> String {
     let host = match address.ip() {
         ip if ip.is_unspecified() && ip.is_ipv4() => std::net::Ipv4Addr::LOCALHOST.into(),
@@ -127,11 +134,21 @@ async fn signal() {
 fn start_log(config: &Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log)
         .with_context(|| format!("log = \"{}\" is not a filter; use info or info,server=debug", config.log))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if config.log_json.unwrap_or_else(|| !std::io::stderr().is_terminal()) {
-        builder.json().flatten_event(true).init();
-    } else {
-        builder.with_target(false).init();
-    }
+    let json = config.log_json.unwrap_or_else(|| !std::io::stderr().is_terminal());
+    let said: Box<dyn Layer<_> + Send + Sync> = match json {
+        true => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
+        false => fmt::layer().with_target(false).with_writer(std::io::stderr).boxed(),
+    };
+    // The terminal `system` follows the newest of these; a week of them stays.
+    let kept = rolling::Builder::new()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("central-mcp")
+        .filename_suffix("log")
+        .max_log_files(7)
+        .latest_symlink(terminals::LOG)
+        .build(terminals::log_folder(&config.data))
+        .context("cannot write the log into the data folder")?;
+    let kept = fmt::layer().with_ansi(false).with_target(false).with_writer(kept);
+    tracing_subscriber::registry().with(filter).with(said).with(kept).init();
     Ok(())
 }

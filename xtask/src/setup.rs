@@ -18,7 +18,10 @@ const fn tool(program: &'static str, packages: &'static [&'static str], why: &'s
 }
 
 /// SQLite and the cryptography are C; cargo needs a linker anyway.
-const FOR_RUN: &[Tool] = &[tool("cc", &["gcc", "libc6-dev"], "compiles SQLite and links")];
+const FOR_RUN: &[Tool] = &[
+    tool("cc", &["gcc", "libc6-dev"], "compiles SQLite and links"),
+    tool("tmux", &["tmux"], "holds the sessions of the terminals"),
+];
 
 const FOR_TESTS: &[Tool] = &[
     tool("node", &["nodejs"], "runs the browser tests"),

@@ -26,8 +26,18 @@ impl Agents {
             return Ok("the hub does not listen yet".to_owned());
         }
         let turn = self.turn.lock().await;
-        let live = self.terminals.live().await?;
         let (rows, tokens) = tokio::try_join!(store::list(self.db.read()), self.auth.tokens(&KEEPER))?;
+        let live = match self.terminals.live().await {
+            Ok(live) => live,
+            // No tmux: nothing runs and nothing can. It is said with each agent; the loop is not at fault.
+            Err(Error::Refused(failure)) => {
+                for row in rows.iter().filter(|row| row.wanted == Wanted::Running) {
+                    self.seen().entry(row.id).or_default().problem = Some(failure.message.clone());
+                }
+                return Ok(failure.message);
+            }
+            Err(error) => return Err(error),
+        };
         // Sessions come first for all: a slow screen must not hold up a start.
         for row in &rows {
             let (used, _) = of_tokens(&tokens, &row.draft.slug, row.token_id);

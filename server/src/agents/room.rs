@@ -75,13 +75,13 @@ impl Agents {
     }
 
     /// Says where the hub answers MCP (`http://127.0.0.1:3000/mcp`): from now on sessions are started. The very first time
-    /// the default crew is made.
-    pub async fn begin(&self, address: String) -> Result<(), Error> {
+    /// the default crew is made, if it is wanted (`first_crew`).
+    pub async fn begin(&self, address: String, first_crew: bool) -> Result<(), Error> {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         if !store::defaults_made(&mut tx).await? {
             store::set_defaults_made(&mut tx, now).await?;
-            for draft in rules::defaults() {
+            for draft in first_crew.then(rules::defaults).into_iter().flatten() {
                 let row = self.row(AgentId::new(now), rules::check(draft)?, &[], Wanted::Running, now)?;
                 store::insert(&mut tx, &row).await?;
                 self.events.append(&mut tx, &KEEPER.actor, event("added", &row)).await?;
@@ -174,7 +174,11 @@ impl Agents {
         }
         self.events.commit(tx, &who.actor, event("removed", &row)).await?;
         self.seen().remove(&id);
-        Ok(())
+        match self.terminals.remove(who, &terminal(&row.draft.slug)).await {
+            // It was never started.
+            Err(Error::Refused(failure)) if failure.kind == FailureKind::NotFound => Ok(()),
+            other => other,
+        }
     }
 
     /// Starts an agent's session, and from then on keeps it running.

@@ -5,6 +5,7 @@
 use std::{os::unix::fs::PermissionsExt as _, path::PathBuf, time::Duration};
 
 use tempfile::TempDir;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{AgentDraft, AgentView, Agents, Variable};
 use crate::{
@@ -45,11 +46,11 @@ impl Drop for House {
 }
 
 fn socket(folder: &TempDir) -> PathBuf {
-    folder.path().join("tmux.sock")
+    folder.path().join("terminals/tmux.sock")
 }
 
 impl House {
-    /// A hub that has no agents and does not start any by itself.
+    /// A hub that has no agents and does not listen yet.
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path();
@@ -58,7 +59,8 @@ impl House {
         let events = Events::open(db.clone(), clock.clone()).await.unwrap();
         let secrets = Secrets::from_file(&data.join("secret.key")).unwrap();
         let auth = Auth::open(db.clone(), events.clone(), clock.clone()).await.unwrap();
-        let terminals = Terminals::open_stub(data);
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let terminals = Terminals::open(db.clone(), events.clone(), clock.clone(), data, tasks, stop).await.unwrap();
         std::fs::create_dir(data.join("bin")).unwrap();
         let agents = Agents::open(
             db,
@@ -73,13 +75,10 @@ impl House {
         Self { agents, auth, terminals, events, clock, folder }
     }
 
-    /// The same, listening, without the default crew.
+    /// The same, listening.
     async fn begun() -> Self {
         let house = Self::new().await;
-        house.agents.begin(URL.to_owned()).await.unwrap();
-        for agent in house.list().await {
-            house.agents.delete(&Caller::cli(), agent.id).await.unwrap();
-        }
+        house.agents.begin(URL.to_owned(), false).await.unwrap();
         house
     }
 

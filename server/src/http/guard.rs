@@ -106,6 +106,8 @@ const AUTHORIZE: &str = "/oauth/authorize";
 fn access(shared: &Shared, path: &str) -> Access {
     match path {
         "/" | "/login" | "/setup" | "/healthz" | "/readyz" => Access::Public,
+        // Guests of a share link: what counts is the link's secret, and after it a cookie for these paths alone.
+        "/s" | "/s/open" | "/s/ticket" | "/s/ws" => Access::Public,
         AUTHORIZE if shared.oauth.is_some() => Access::Known,
         "/oauth/token" | "/oauth/revoke" if shared.oauth.is_some() => Access::Apart,
         _ if path.starts_with("/.well-known/oauth-") && shared.oauth.is_some() => Access::Apart,

@@ -5,13 +5,17 @@
 
 mod guard;
 mod live;
+mod local;
 mod routes;
 mod serve;
+mod share;
+mod terminals;
 mod visit;
 
 #[cfg(test)]
 mod tests;
 
 pub use guard::Access;
+pub use local::{LOCAL_SOCKET, local_socket};
 pub use serve::{ServeOptions, metrics_listener, router, serve};
 pub use visit::{Credential, Visit, clear_cookie, session_cookie};

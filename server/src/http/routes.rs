@@ -125,3 +125,25 @@ pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
         }
     }
 }
+
+/// `GET /recordings/ID.cast`: a recording as asciicast v3, read as it is sent.
+pub(super) async fn recording(
+    State(shared): State<Arc<Shared>>,
+    Extension(visit): Extension<Visit>,
+    Path(file): Path<String>,
+    Query(query): Query<PictureQuery>,
+) -> Result<Response, Error> {
+    let id = file.strip_suffix(".cast").and_then(|id| id.parse().ok());
+    let id = id.ok_or_else(|| Failure::not_found("this recording"))?;
+    let (view, text) = shared.hub.terminals.recording(visit.caller()?, id).await?;
+    let disposition = match query.download {
+        Some(_) => format!("attachment; filename=\"{}-{}.cast\"", view.terminal, view.id),
+        None => "inline".into(),
+    };
+    let headers = [
+        (header::CONTENT_TYPE, "application/x-asciicast".to_owned()),
+        (header::CONTENT_DISPOSITION, disposition),
+        (header::CACHE_CONTROL, "private, no-store".to_owned()),
+    ];
+    Ok((headers, Body::from_stream(text)).into_response())
+}

@@ -28,7 +28,7 @@ use tower_http::{
     trace::TraceLayer,
 };
 
-use super::{guard, guard::Hosts, live, routes, visit};
+use super::{guard, guard::Hosts, live, routes, share, terminals, visit};
 use crate::{
     Hub,
     clock::Stopwatch,
@@ -91,6 +91,11 @@ pub fn router(hub: Hub, pages: Router, options: &ServeOptions) -> Router {
         .route("/pictures/{sha256}", get(routes::picture))
         .route("/images/{id}/preview", get(routes::preview))
         .route("/images/{id}/workflow.json", get(routes::workflow))
+        .route("/terminals/{name}/ws", get(terminals::known))
+        .route("/recordings/{file}", get(routes::recording))
+        .route("/s/open", post(share::open))
+        .route("/s/ticket", post(share::ticket))
+        .route("/s/ws", get(share::guest))
         .route("/uploads", post(routes::upload).layer(DefaultBodyLimit::max(UPLOAD)))
         .route("/healthz", get(routes::healthy))
         .route("/readyz", get(routes::ready))

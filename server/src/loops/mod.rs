@@ -10,13 +10,13 @@ mod system;
 
 pub use driver::{LoopStatus, Loops};
 
-use crate::Hub;
+use crate::{Hub, config::Keeping};
 
 /// Starts every loop of the hub.
-pub fn start(hub: &Hub, keep_events_days: u32) -> Loops {
+pub fn start(hub: &Hub, keeping: Keeping) -> Loops {
     let mut loops = Loops::default();
     loops.start(hub, infrastructure::Infrastructure::new(hub));
-    loops.start(hub, presence::Presence::new(hub));
-    loops.start(hub, system::System::new(hub, keep_events_days));
+    loops.start(hub, presence::Presence::new(hub, keeping.first_crew));
+    loops.start(hub, system::System::new(hub, keeping));
     loops
 }

@@ -1,17 +1,21 @@
-//! The loop `presence`: keeps the agents' sessions as they are wanted, and sees who is there and who waits for somebody.
+//! `presence`: who is there. Agents' sessions are kept as they are wanted, who of them waits is seen; keyboards that nobody
+//! types on are free again, what should be recorded is.
 
 use std::time::Duration;
 
 use super::driver::Activate;
-use crate::{Hub, agents::Agents};
+use crate::Hub;
 
 pub(super) struct Presence {
-    agents: Agents,
+    hub: Hub,
+    /// What should run is started once; who ends a shell of their own has ended it.
+    begun: bool,
+    first_crew: bool,
 }
 
 impl Presence {
-    pub(super) fn new(hub: &Hub) -> Self {
-        Self { agents: hub.agents.clone() }
+    pub(super) fn new(hub: &Hub, first_crew: bool) -> Self {
+        Self { hub: hub.clone(), begun: false, first_crew }
     }
 }
 
@@ -20,6 +24,17 @@ impl Activate for Presence {
     const PERIOD: Duration = Duration::from_secs(3);
 
     async fn activate(&mut self) -> anyhow::Result<String> {
-        Ok(self.agents.activate().await?)
+        let terminals = &self.hub.terminals;
+        terminals.settle_keyboards().await?;
+        if !self.begun {
+            if self.first_crew {
+                terminals.seed().await?;
+            }
+            let started = terminals.resume().await?;
+            self.begun = true;
+            return Ok(format!("started {started} terminals"));
+        }
+        terminals.reconcile_recording().await?;
+        Ok(self.hub.agents.activate().await?)
     }
 }

@@ -14,6 +14,47 @@ mod model;
 pub use model::*;
 
 #[cfg(feature = "ssr")]
-mod stub;
+mod attach;
 #[cfg(feature = "ssr")]
-pub use stub::*;
+mod feed;
+#[cfg(feature = "ssr")]
+mod keyboard;
+#[cfg(feature = "ssr")]
+mod links;
+#[cfg(feature = "ssr")]
+mod policy;
+#[cfg(feature = "ssr")]
+mod recorders;
+#[cfg(feature = "ssr")]
+mod recording;
+#[cfg(feature = "ssr")]
+mod room;
+#[cfg(feature = "ssr")]
+mod rules;
+#[cfg(feature = "ssr")]
+mod screen;
+#[cfg(feature = "ssr")]
+mod sessions;
+#[cfg(feature = "ssr")]
+mod stage;
+#[cfg(feature = "ssr")]
+mod store;
+#[cfg(feature = "ssr")]
+mod tickets;
+#[cfg(feature = "ssr")]
+mod tmux;
+#[cfg(feature = "ssr")]
+mod viewer;
+#[cfg(feature = "ssr")]
+pub use feed::{Next, Pace};
+#[cfg(feature = "ssr")]
+pub use recorders::{Guest, GuestSeat};
+#[cfg(feature = "ssr")]
+pub use room::{LOG, LiveSession, StartSession, Terminals, log_folder};
+#[cfg(feature = "ssr")]
+pub use screen::Screen;
+#[cfg(feature = "ssr")]
+pub use viewer::{Eyes, Hands, Who};
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests;

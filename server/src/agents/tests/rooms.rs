@@ -31,7 +31,7 @@ async fn an_agent_is_made_stopped_changed_and_deleted() {
 async fn the_default_crew_is_made_once_in_the_life_of_a_hub() {
     let house = House::new().await;
     for _ in 0..2 {
-        house.agents.begin(URL.to_owned()).await.unwrap();
+        house.agents.begin(URL.to_owned(), true).await.unwrap();
         let slugs: Vec<_> = house.list().await.into_iter().map(|agent| agent.draft.slug).collect();
         assert_eq!(slugs, ["a", "b", "c", "d"]);
     }
@@ -42,7 +42,7 @@ async fn the_default_crew_is_made_once_in_the_life_of_a_hub() {
     for agent in house.list().await {
         house.agents.delete(&Caller::cli(), agent.id).await.unwrap();
     }
-    house.agents.begin(URL.to_owned()).await.unwrap();
+    house.agents.begin(URL.to_owned(), true).await.unwrap();
     assert!(house.list().await.is_empty());
 }
 
@@ -51,7 +51,7 @@ async fn four_sessions_stand_on_a_machine_where_nothing_is_installed() {
     let house = House::new().await;
     assert!(house.agents.activate().await.unwrap().contains("does not listen"), "nobody knows yet where to connect to");
     assert!(house.running().await.is_empty());
-    house.agents.begin(URL.to_owned()).await.unwrap();
+    house.agents.begin(URL.to_owned(), true).await.unwrap();
     assert!(house.agents.activate().await.unwrap().starts_with("4 of 4 agents run"));
     house.agents.activate().await.unwrap();
     assert_eq!(house.running().await, ["agent-a", "agent-b", "agent-c", "agent-d"]);

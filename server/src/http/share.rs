@@ -1,0 +1,85 @@
+//! What a guest of a share link asks for: `POST /s/open` turns the link's secret into a cookie, `POST /s/ticket` gives a ticket,
+//! `GET /s/ws` is the socket. The page `/s` itself is of the crate `app`.
+//!
+//! The cookie is for these paths alone (`Path=/s`) and is no account: nothing else of the hub looks at it.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json,
+    extract::{State, ws::WebSocketUpgrade},
+    http::{HeaderMap, header},
+    response::{IntoResponse as _, Response},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Visit, serve::Shared, terminals};
+use crate::{
+    error::{Error, Failure, FailureKind},
+    terminals::{Guest, Ticket, Who},
+};
+
+/// The cookie's name.
+const COOKIE: &str = "share";
+
+/// What the page sends of the link's fragment.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Opening {
+    secret: String,
+}
+
+/// `POST /s/open`: which terminal it is, and a cookie for the rest.
+pub(super) async fn open(
+    State(shared): State<Arc<Shared>>,
+    Extension(visit): Extension<Visit>,
+    Json(opening): Json<Opening>,
+) -> Result<Response, Error> {
+    let guest = shared.hub.terminals.open_link(&opening.secret, &visit.visitor.address).await?;
+    let left = guest.expires_at.since(shared.hub.clock.now()) / 1_000;
+    let mark = if visit.secure { "; Secure" } else { "" };
+    let cookie = format!("{COOKIE}={}; Path=/s; HttpOnly; SameSite=Strict; Max-Age={left}{mark}", opening.secret);
+    let body = json!({ "terminal": guest.terminal, "expires_at": guest.expires_at });
+    Ok(([(header::SET_COOKIE, cookie), (header::CACHE_CONTROL, "no-store".to_owned())], Json(body)).into_response())
+}
+
+/// `POST /s/ticket`: a ticket for one socket.
+pub(super) async fn ticket(
+    State(shared): State<Arc<Shared>>,
+    Extension(visit): Extension<Visit>,
+    headers: HeaderMap,
+) -> Result<Json<Ticket>, Error> {
+    let guest = guest_of(&shared, &visit, &headers).await?;
+    Ok(Json(shared.hub.terminals.ticket(&Who::Guest(guest.link), &guest.terminal).await?))
+}
+
+/// `GET /s/ws`: the socket of a guest.
+pub(super) async fn guest(
+    State(shared): State<Arc<Shared>>,
+    Extension(visit): Extension<Visit>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Error> {
+    let guest = guest_of(&shared, &visit, &headers).await?;
+    let who = Who::Guest(guest.link);
+    terminals::admit(&shared, &who, &guest.terminal, &headers)?;
+    let seat = shared.hub.terminals.guest(guest.link).await?;
+    let entry = terminals::Entry { who, name: guest.terminal, address: visit.visitor.address };
+    Ok(terminals::open(shared, upgrade, entry, async move { seat.ended().await }))
+}
+
+/// Whom the cookie belongs to.
+async fn guest_of(shared: &Shared, visit: &Visit, headers: &HeaderMap) -> Result<Guest, Error> {
+    let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let secret = cookies
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, _)| *name == COOKIE)
+        .map(|(_, secret)| secret);
+    let Some(secret) = secret else {
+        let message = "open the share link again; this browser has not, or its time is over";
+        return Err(Failure::new(FailureKind::Unauthorized, message).into());
+    };
+    shared.hub.terminals.open_link(secret, &visit.visitor.address).await
+}

@@ -1,0 +1,281 @@
+//! The sockets of terminals: `GET /terminals/{name}/ws` for those who are known, `GET /s/ws` for guests of a share link.
+//!
+//! The words on them are in `terminals/model.rs`, and in ARCHITECTURE.md for people who write a client. A browser comes with its
+//! cookie and, as a subprotocol, a ticket that only our own page can have got; a program comes with a bearer token.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Extension,
+    extract::{
+        Path, State,
+        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
+    },
+    http::{HeaderMap, header},
+    response::{IntoResponse as _, Response},
+};
+use bytes::Bytes;
+use futures_util::{
+    SinkExt as _, StreamExt as _,
+    stream::{SplitSink, SplitStream},
+};
+use tokio::sync::{mpsc, watch};
+
+use super::{Visit, serve::Shared, visit::Credential};
+use crate::{
+    clock::Stopwatch,
+    error::{Error, Failure, FailureKind},
+    terminals::{BYTES, Closing, Eyes, FRAME, Hands, JSON, Next, Notice, Pace, Request, SUBPROTOCOL, Who},
+};
+
+/// Buffers of a socket: small, since there may be a thousand.
+const BUFFER: usize = 4 << 10;
+/// How often a ping is sent. After three without a word the viewer is gone.
+const PING: Duration = Duration::from_secs(30);
+/// A viewer that takes nothing for so long is gone; a sleeping laptop comes back by itself.
+const STALLED: Duration = Duration::from_secs(60);
+/// How often it is asked whether the credential still holds, beside every change of accounts.
+const LOOK: Duration = Duration::from_secs(5);
+/// Facts beside the screen change no faster than this: a thousand viewers that come at once are told of in few words.
+const FACTS: Duration = Duration::from_millis(200);
+/// Client frames a second, and as many at once; typing, pasting and mouse reports stay far below.
+const FRAMES: u32 = 400;
+
+/// The socket of somebody known.
+pub(super) async fn known(
+    State(shared): State<Arc<Shared>>,
+    Extension(visit): Extension<Visit>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Error> {
+    let who = Who::Known(visit.caller()?.clone());
+    if !matches!(visit.credential, Some(Credential::Token(_))) {
+        admit(&shared, &who, &name, &headers)?;
+    }
+    let address = visit.visitor.address.clone();
+    let alive = alive(shared.clone(), visit);
+    Ok(open(shared, upgrade, Entry { who, name, address }, alive))
+}
+
+/// A browser: from our own page, with a ticket.
+pub(super) fn admit(shared: &Shared, who: &Who, name: &str, headers: &HeaderMap) -> Result<(), Failure> {
+    let refused = |why: &str| Err(Failure::new(FailureKind::Forbidden, why));
+    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (origin, host) = (text(header::ORIGIN), text(header::HOST));
+    // The host is one of our own names already; a page of ours has it as its origin.
+    if origin.split_once("://").map(|(_, rest)| rest.to_ascii_lowercase()) != Some(host.to_ascii_lowercase()) {
+        return refused("a terminal opens from the hub's own pages; a program sends a token instead");
+    }
+    let offered = text(header::SEC_WEBSOCKET_PROTOCOL).split(',').map(str::trim);
+    let ticket = offered.filter_map(|word| word.strip_prefix("ticket.")).next().unwrap_or_default();
+    if !shared.hub.terminals.redeem(who, name, ticket) {
+        return refused("this ticket is not valid: used, too old, or another's; load the page again");
+    }
+    Ok(())
+}
+
+/// Ends when the credential no longer holds, or its rights have changed.
+async fn alive(shared: Arc<Shared>, visit: Visit) {
+    let Some(credential) = visit.credential else { return };
+    let mut changed = shared.hub.events.follow();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            result = changed.changed() => if result.is_err() { return },
+        }
+        match credential.caller(&shared.hub.auth).await {
+            Ok(Some(caller)) if visit.caller.as_ref().is_some_and(|before| before.role == caller.role) => {}
+            Ok(_) => return,
+            Err(error) => tracing::warn!(%error, "a viewer's credential cannot be checked now"),
+        }
+        // A thousand viewers that come at once are a thousand events; each viewer looks once a second.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Who wants in, and where.
+pub(super) struct Entry {
+    pub(super) who: Who,
+    pub(super) name: String,
+    pub(super) address: String,
+}
+
+/// Answers the upgrade request, and holds the socket until `alive` ends.
+pub(super) fn open(
+    shared: Arc<Shared>,
+    upgrade: WebSocketUpgrade,
+    entry: Entry,
+    alive: impl Future<Output = ()> + Send + 'static,
+) -> Response {
+    let tasks = shared.hub.tasks.clone();
+    upgrade
+        .protocols([SUBPROTOCOL])
+        .max_message_size(FRAME)
+        .max_frame_size(FRAME)
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(0)
+        .on_upgrade(move |socket| {
+            tasks.track_future(async move {
+                metrics::gauge!("central_mcp_viewers").increment(1.0);
+                hold(&shared, entry, socket, alive).await;
+                metrics::gauge!("central_mcp_viewers").decrement(1.0);
+            })
+        })
+        .into_response()
+}
+
+/// Serves one socket to its end.
+async fn hold(shared: &Shared, entry: Entry, socket: WebSocket, alive: impl Future<Output = ()>) {
+    let (mut sink, stream) = socket.split();
+    let (hands, eyes) = match shared.hub.terminals.join(entry.who, &entry.name, &entry.address).await {
+        Ok(joined) => joined,
+        Err(error) => {
+            let failure = Failure::from(error);
+            let why = match failure.kind {
+                FailureKind::NotFound | FailureKind::Invalid => Closing::Ended,
+                FailureKind::TooMany => Closing::TooMuch,
+                FailureKind::Unauthorized | FailureKind::Forbidden => Closing::Withdrawn,
+                FailureKind::Conflict | FailureKind::Outside | FailureKind::Internal => Closing::Later,
+            };
+            return close(&mut sink, why, &failure.message).await;
+        }
+    };
+    let (say, said) = mpsc::channel(8);
+    let visible = watch::Sender::new(true);
+    let why = tokio::select! {
+        why = look(&hands, eyes, &mut sink, said, visible.subscribe()) => why,
+        why = listen(&hands, stream, say, &visible) => why,
+        () = alive => Some(Closing::Withdrawn),
+        () = shared.hub.stop.cancelled() => Some(Closing::Restart),
+    };
+    hands.leave().await;
+    if let Some(why) = why {
+        close(&mut sink, why, why.words()).await;
+    }
+}
+
+async fn close(sink: &mut SplitSink<WebSocket, Message>, why: Closing, words: &str) {
+    // A close frame has room for 123 bytes of words.
+    let mut end = words.len().min(120);
+    while !words.is_char_boundary(end) {
+        end -= 1;
+    }
+    let frame = CloseFrame { code: why.code(), reason: words[..end].into() };
+    // Who does not read does not need to know.
+    let _ = tokio::time::timeout(Duration::from_secs(2), sink.send(Message::Close(Some(frame)))).await;
+}
+
+/// Shows the terminal, and says what is to be said. Ends with what the viewer is told; `None` when they are gone.
+async fn look(
+    hands: &Hands,
+    mut eyes: Eyes,
+    sink: &mut SplitSink<WebSocket, Message>,
+    mut said: mpsc::Receiver<Notice>,
+    mut visible: watch::Receiver<bool>,
+) -> Option<Closing> {
+    let Eyes { screen, changed } = &mut eyes;
+    let mut ping = tokio::time::interval(PING);
+    ping.reset();
+    changed.mark_unchanged();
+    send(sink, notice(&hands.state())).await?;
+    let mut facts = Stopwatch::start();
+    loop {
+        let pace = match *visible.borrow_and_update() {
+            false => Pace::Slow,
+            true if hands.holds() => Pace::Now,
+            true => Pace::Calm,
+        };
+        let wait = FACTS.saturating_sub(facts.elapsed());
+        tokio::select! {
+            biased;
+            notice_to = said.recv() => send(sink, notice(&notice_to?)).await?,
+            _ = visible.changed() => {}
+            () = later(changed, wait) => {
+                changed.mark_unchanged();
+                facts = Stopwatch::start();
+                send(sink, notice(&hands.state())).await?;
+            }
+            next = screen.next(pace) => match next {
+                Next::Bytes(bytes) => send(sink, bytes).await?,
+                Next::Resized(..) => send(sink, notice(&hands.state())).await?,
+                Next::Ended => return Some(Closing::Ended),
+            },
+            _ = ping.tick() => {
+                let sent = tokio::time::timeout(STALLED, sink.send(Message::Ping(Bytes::new()))).await;
+                sent.ok()?.ok()?;
+            }
+        }
+    }
+}
+
+/// Ends when something changed, but not before `wait` is over.
+async fn later(changed: &mut watch::Receiver<()>, wait: Duration) {
+    if changed.changed().await.is_err() {
+        return std::future::pending().await;
+    }
+    changed.mark_changed();
+    tokio::time::sleep(wait).await;
+}
+
+async fn send(sink: &mut SplitSink<WebSocket, Message>, bytes: Bytes) -> Option<()> {
+    tokio::time::timeout(STALLED, sink.send(Message::Binary(bytes))).await.ok()?.ok()
+}
+
+fn notice(notice: &Notice) -> Bytes {
+    let mut frame = vec![JSON];
+    // Plain structs of numbers and texts: writing them to memory cannot fail.
+    let _ = serde_json::to_writer(&mut frame, notice);
+    frame.into()
+}
+
+/// Does what the viewer sends. Ends like [`look`].
+async fn listen(
+    hands: &Hands,
+    mut stream: SplitStream<WebSocket>,
+    say: mpsc::Sender<Notice>,
+    visible: &watch::Sender<bool>,
+) -> Option<Closing> {
+    let (mut second, mut frames) = (Stopwatch::start(), 0);
+    loop {
+        // Browsers answer pings by themselves; who says nothing for three of them is gone.
+        let frame = match tokio::time::timeout(PING * 3, stream.next()).await.ok()?? {
+            Ok(Message::Binary(bytes)) => bytes,
+            Ok(Message::Text(text)) => text.into(),
+            Ok(Message::Ping(_) | Message::Pong(_)) => continue,
+            Ok(Message::Close(_)) => return None,
+            Err(error) => return too_large(error).then_some(Closing::TooMuch),
+        };
+        if second.elapsed() >= Duration::from_secs(1) {
+            (second, frames) = (Stopwatch::start(), 0);
+        }
+        frames += 1;
+        if frames > FRAMES {
+            return Some(Closing::TooMuch);
+        }
+        let done = match frame.split_first() {
+            Some((&BYTES, bytes)) => hands.typed(bytes).await,
+            Some((&JSON, json)) => match serde_json::from_slice(json) {
+                Ok(Request::Alive) => {
+                    say.send(Notice::Alive).await.ok()?;
+                    continue;
+                }
+                Ok(Request::Visible { on }) => {
+                    visible.send_replace(on);
+                    continue;
+                }
+                Ok(request) => hands.ask(request).await,
+                Err(_) => return Some(Closing::NotUnderstood),
+            },
+            _ => return Some(Closing::NotUnderstood),
+        };
+        if let Err(error) = done {
+            say.send(Notice::Refused { why: Failure::from(error).message }).await.ok()?;
+        }
+    }
+}
+
+fn too_large(error: axum::Error) -> bool {
+    use tokio_tungstenite::tungstenite::Error;
+    error.into_inner().downcast::<Error>().is_ok_and(|error| matches!(*error, Error::Capacity(_)))
+}

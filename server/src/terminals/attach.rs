@@ -1,0 +1,185 @@
+//! The one tmux client of a watched session: drained without a pause, whatever its readers do.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, anyhow};
+use futures_util::FutureExt as _;
+use pty_process::{OwnedReadPty, Size};
+use tokio::{
+    io::AsyncReadExt as _,
+    process::Child,
+    time::{sleep, timeout},
+};
+
+use super::{feed::Feed, sessions::Sessions};
+use crate::clock::Stopwatch;
+
+/// Most bytes of one chunk.
+const CHUNK: usize = 32 * 1024;
+/// How often calm readers are told.
+const CALM: Duration = Duration::from_millis(25);
+/// A redraw is taken as ended after so long a silence, if tmux does not say so.
+const SILENCE: Duration = Duration::from_millis(100);
+/// A client that lived so long was well.
+const WELL: Duration = Duration::from_secs(5);
+/// Between two attempts to attach.
+const SHORTEST: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_secs(2);
+/// What a client gets to end by itself.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Why an attach ended.
+enum End {
+    /// Nobody watches any more.
+    Left,
+    /// The hub stops. Readers are told by it, not by us: their session has not ended.
+    Stop,
+    /// The client ended, and the session perhaps too.
+    Lost,
+}
+
+/// Feeds `feed` from the session with tmux's id `id` until that ends, or nobody watches.
+pub(super) async fn run(sessions: Sessions, feed: Arc<Feed>, id: String) {
+    let mut pause = SHORTEST;
+    loop {
+        let lived = Stopwatch::start();
+        let end = match once(&sessions, &feed).await {
+            Ok(end) => end,
+            Err(error) => {
+                tracing::warn!(terminal = feed.name(), error = format!("{error:#}"), "cannot attach");
+                End::Lost
+            }
+        };
+        feed.connect(None).await;
+        match end {
+            End::Left => return feed.end(),
+            End::Stop => return,
+            End::Lost => {}
+        }
+        match sessions.tmux().find(feed.name()).await {
+            Ok(Some(session)) if session.id == id => {}
+            Ok(_) => return sessions.ended(&feed),
+            Err(error) => tracing::warn!(terminal = feed.name(), %error, "tmux does not answer"),
+        }
+        if lived.elapsed() > WELL {
+            pause = SHORTEST;
+        }
+        tokio::select! {
+            () = sessions.stop().cancelled() => return,
+            () = sleep(pause) => {}
+        }
+        if sessions.leave(&feed) {
+            return feed.end();
+        }
+        pause = (pause * 2).min(LONGEST);
+    }
+}
+
+/// Attaches once, until the client ends or is not wanted any more.
+async fn once(sessions: &Sessions, feed: &Arc<Feed>) -> anyhow::Result<End> {
+    let (cols, rows) = feed.size();
+    let (pty, pts) = pty_process::open().context("no PTY")?;
+    pty.resize(Size::new(rows, cols)).map_err(|error| anyhow!("the PTY took no size: {error}"))?;
+    let mut child = sessions
+        .tmux()
+        .attach_command(feed.name())
+        .spawn(pts)
+        .map_err(|error| anyhow!("tmux did not start: {error}"))?;
+    let (reader, writer) = pty.into_split();
+    feed.begin();
+    feed.connect(Some(writer)).await;
+    let end = pump(sessions, feed, reader).await;
+    feed.connect(None).await;
+    farewell(&mut child).await;
+    Ok(end)
+}
+
+async fn pump(sessions: &Sessions, feed: &Arc<Feed>, mut reader: OwnedReadPty) -> End {
+    let mut watchers = feed.count().subscribe();
+    let mut buffer = vec![0; CHUNK];
+    let (mut calm, mut resting, mut owed) = (pin!(sleep(CALM)), false, false);
+    let (mut silence, mut drawing) = (pin!(sleep(SILENCE)), false);
+    let (mut ready, mut over) = (false, false);
+    let (mut grace, mut alone) = (pin!(sleep(sessions.grace())), false);
+    loop {
+        if *watchers.borrow_and_update() == 0 {
+            if !alone {
+                grace.set(sleep(sessions.grace()));
+                alone = true;
+            }
+        } else {
+            alone = false;
+        }
+        tokio::select! {
+            read = reader.read(&mut buffer) => {
+                let Ok(mut length @ 1..) = read else { return End::Lost };
+                // What is there already belongs to the same chunk.
+                while length < CHUNK
+                    && let Some(Ok(more @ 1..)) = reader.read(&mut buffer[length..]).now_or_never()
+                {
+                    length += more;
+                }
+                if over {
+                    continue;
+                }
+                let said = before_farewell(&buffer[..length]);
+                over = said.len() < length;
+                feed.publish(said, ready);
+                if !ready {
+                    if feed.frames() > 0 {
+                        ready = true;
+                        feed.ready();
+                    } else {
+                        silence.set(sleep(SILENCE));
+                        drawing = true;
+                    }
+                }
+                if resting {
+                    owed = true;
+                } else {
+                    feed.calm();
+                    calm.set(sleep(CALM));
+                    resting = true;
+                }
+            }
+            () = calm.as_mut(), if resting => {
+                resting = owed;
+                if owed {
+                    feed.calm();
+                    calm.set(sleep(CALM));
+                    owed = false;
+                }
+            }
+            () = silence.as_mut(), if drawing && !ready => {
+                ready = true;
+                feed.ready();
+            }
+            _ = watchers.changed() => {}
+            () = grace.as_mut(), if alone => {
+                if sessions.leave(feed) {
+                    return End::Left;
+                }
+                alone = false;
+            }
+            () = sessions.stop().cancelled() => return End::Stop,
+        }
+    }
+}
+
+/// What was said before tmux's client gave the terminal back, which it does by clearing the screen, leaving the alternate one and
+/// saying `[exited]`. Dropped, so that the last words of a program stay on the screens of those who watched.
+fn before_farewell(said: &[u8]) -> &[u8] {
+    let find = |text: &[u8], what: &[u8]| text.windows(what.len()).rposition(|window| window == what);
+    let Some(leaving) = find(said, b"\x1b[?1049l") else { return said };
+    // The first thing of a farewell is the whole scrolling region; the screen is cleared a few sequences later.
+    let cleared = find(&said[..leaving], b"\x1b[H\x1b[2J").unwrap_or(leaving);
+    &said[..cleared]
+}
+
+/// The PTY is closed, so the client ends; it is waited for, and ended if it does not.
+async fn farewell(child: &mut Child) {
+    if timeout(FAREWELL, child.wait()).await.is_err() {
+        // An error means that it has ended in between.
+        let _ = child.kill().await;
+    }
+}

@@ -1,0 +1,447 @@
+//! One watched session: its screen, what was said last, and everybody's place in it.
+//!
+//! Screen and ring change under one lock, so that whoever joins gets a snapshot and then every byte after it exactly once. Nobody
+//! waits for a reader: who falls behind finds a snapshot instead of what was missed.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use bytes::Bytes;
+use pty_process::OwnedWritePty;
+use tokio::{io::AsyncWriteExt as _, sync::watch};
+
+use super::{BYTES, Run, Screen, tmux::Tmux};
+use crate::{
+    clock::{Clock, Stopwatch, Timestamp},
+    error::Error,
+};
+
+/// Bytes that the ring keeps.
+const RING: usize = 256 * 1024;
+/// Chunks that the ring keeps, for they may be small.
+const CHUNKS: usize = 8 * 1024;
+/// Who is further behind gets a snapshot, which is shorter.
+const BEHIND: u64 = 64 * 1024;
+/// How often a hidden page is shown something.
+const SLOW: Duration = Duration::from_secs(1);
+/// Longest that keys wait for a tmux that does not read.
+const KEYS: Duration = Duration::from_secs(5);
+
+/// How fast a reader wants to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Every chunk, as long as the ring holds it: recorders.
+    Every,
+    /// At once: who holds the keyboard.
+    Now,
+    /// At once after a rest, then a batch every 25 ms: who looks.
+    Calm,
+    /// A snapshot a second: pages in the background.
+    Slow,
+}
+
+/// What a reader is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A frame: [`BYTES`], then terminal bytes. A snapshot begins with a reset, so it needs nothing before it.
+    Bytes(Bytes),
+    /// The terminal has another size (columns, rows); a snapshot follows.
+    Resized(u16, u16),
+    /// The session has ended.
+    Ended,
+}
+
+/// What wakes readers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct News {
+    seq: u64,
+    /// Grows when what was said before no longer leads to what is shown: another size, another attach.
+    epoch: u64,
+    ready: bool,
+    ended: bool,
+}
+
+struct State {
+    screen: Screen,
+    size: (u16, u16),
+    news: News,
+    /// Chunks with the number of bytes said before each; the last one has the sequence number `news.seq - 1`.
+    ring: VecDeque<(u64, Bytes)>,
+    /// Bytes in the ring.
+    held: usize,
+    /// Bytes said in all.
+    said: u64,
+    /// How far calm readers may read.
+    calm: u64,
+    snapshot: Option<(News, Bytes)>,
+    /// The newest batch made of several chunks, for the next reader at the same place.
+    batch: Option<(u64, u64, Bytes)>,
+    last_output: Timestamp,
+}
+
+/// See the module.
+pub(super) struct Feed {
+    name: String,
+    tmux: Tmux,
+    clock: Clock,
+    state: Mutex<State>,
+    news: watch::Sender<News>,
+    calm: watch::Sender<u64>,
+    watchers: watch::Sender<usize>,
+    keys: tokio::sync::Mutex<Option<OwnedWritePty>>,
+    wanted: Mutex<(u16, u16)>,
+}
+
+impl Feed {
+    pub(super) fn new(name: &str, size: (u16, u16), tmux: Tmux, clock: Clock) -> Self {
+        let now = clock.now();
+        // Sequence numbers of a later feed of the same session are larger.
+        let news = News { seq: u64::try_from(now.millis()).unwrap_or(0), ..News::default() };
+        let state = State {
+            screen: Screen::new(size.0, size.1),
+            size,
+            news,
+            ring: VecDeque::new(),
+            held: 0,
+            said: 0,
+            calm: news.seq,
+            snapshot: None,
+            batch: None,
+            last_output: now,
+        };
+        Self {
+            name: name.to_owned(),
+            tmux,
+            clock,
+            state: Mutex::new(state),
+            news: watch::Sender::new(news),
+            calm: watch::Sender::new(0),
+            watchers: watch::Sender::new(0),
+            keys: tokio::sync::Mutex::new(None),
+            wanted: Mutex::new(size),
+        }
+    }
+
+    /// The session's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The newest sequence number: another one means another screen.
+    pub(super) fn seq(&self) -> u64 {
+        self.lock().news.seq
+    }
+
+    /// Columns and rows.
+    pub(super) fn size(&self) -> (u16, u16) {
+        self.lock().size
+    }
+
+    /// The title that the program set. Untrusted.
+    pub(super) fn title(&self) -> String {
+        self.lock().screen.title().to_owned()
+    }
+
+    /// How often the bell has rung since this feed began.
+    pub(super) fn bells(&self) -> u64 {
+        self.lock().screen.bells()
+    }
+
+    /// When the session said something last; the redraw of an attach does not count.
+    pub(super) fn last_output(&self) -> Timestamp {
+        self.lock().last_output
+    }
+
+    /// Whether the session has ended.
+    pub(super) fn ended(&self) -> bool {
+        self.lock().news.ended
+    }
+
+    /// How many watch.
+    pub(super) fn watchers(&self) -> usize {
+        *self.watchers.borrow()
+    }
+
+    /// The screen as lines of styled runs.
+    pub(super) fn screen_lines(&self) -> Vec<Vec<Run>> {
+        self.lock().screen.lines()
+    }
+
+    /// The screen as text, a line each: for looking for a question in it.
+    pub(super) fn screen_text(&self) -> String {
+        self.lock().screen.text()
+    }
+
+    /// The screen as a frame for viewers.
+    pub(super) fn snapshot(&self) -> Bytes {
+        self.lock().snapshot()
+    }
+
+    /// A reader that does not keep the session attached.
+    pub(super) fn tap(self: &Arc<Self>) -> Reader {
+        Reader::new(Arc::clone(self))
+    }
+
+    /// Types `bytes` into the session.
+    pub(super) async fn write(&self, bytes: &[u8]) -> Result<(), Error> {
+        let mut keys = self.keys.lock().await;
+        let pty = keys.as_mut().context("the terminal is being attached again; nothing was typed")?;
+        match tokio::time::timeout(KEYS, pty.write_all(bytes)).await {
+            Ok(written) => Ok(written.context("the terminal took no keys")?),
+            Err(_) => Err(anyhow!("the terminal took no keys for {} s", KEYS.as_secs()).into()),
+        }
+    }
+
+    /// Gives the session another size. In a storm of these only the last one is sure to be done.
+    pub(super) async fn resize(&self, cols: u16, rows: u16) -> Result<(), Error> {
+        *self.wanted() = (cols, rows);
+        let keys = self.keys.lock().await;
+        let (cols, rows) = *self.wanted();
+        if self.size() == (cols, rows) {
+            return Ok(());
+        }
+        self.tmux.resize(&self.name, cols, rows).await?;
+        if let Some(pty) = keys.as_ref() {
+            pty.resize(pty_process::Size::new(rows, cols))
+                .map_err(|error| anyhow!("the PTY kept its size: {error}"))?;
+        }
+        let mut state = self.lock();
+        state.screen.resize(cols, rows);
+        state.size = (cols, rows);
+        state.turn();
+        self.tell(&mut state, true);
+        Ok(())
+    }
+
+    /// Takes what the attach said. `live`: it is the session's doing, not a redraw for us.
+    pub(super) fn publish(&self, raw: &[u8], live: bool) {
+        let mut frame = Vec::with_capacity(raw.len() + 1);
+        frame.push(BYTES);
+        let mut state = self.lock();
+        let whole = state.screen.feed(raw, &mut frame);
+        if frame.len() > 1 {
+            state.push(frame.into());
+            if live {
+                state.last_output = self.clock.now();
+            }
+        }
+        if !whole {
+            // What was said does not lead to what is shown any more.
+            state.turn();
+        }
+        self.tell(&mut state, false);
+    }
+
+    /// Lets calm readers read what was published.
+    pub(super) fn calm(&self) {
+        let mut state = self.lock();
+        state.calm = state.news.seq;
+        self.calm.send_replace(state.calm);
+    }
+
+    /// A new attach begins: an empty screen, shown to nobody before it is drawn.
+    pub(super) fn begin(&self) {
+        let mut state = self.lock();
+        state.screen = state.screen.again();
+        state.news.ready = false;
+        state.turn();
+        self.tell(&mut state, true);
+    }
+
+    /// How many redraws have ended.
+    pub(super) fn frames(&self) -> u64 {
+        self.lock().screen.frames()
+    }
+
+    /// The screen is drawn.
+    pub(super) fn ready(&self) {
+        let mut state = self.lock();
+        state.news.ready = true;
+        self.tell(&mut state, true);
+    }
+
+    /// The session has ended, or nobody feeds this any more.
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
+        state.news.ended = true;
+        self.tell(&mut state, true);
+    }
+
+    /// Gives or takes the way for keys.
+    pub(super) async fn connect(&self, pty: Option<OwnedWritePty>) {
+        *self.keys.lock().await = pty;
+    }
+
+    /// Waits until there is a screen to show; `false` when the session ended before.
+    pub(super) async fn drawn(&self) -> bool {
+        let mut news = self.news.subscribe();
+        let news = news.wait_for(|news| news.ready || news.ended).await;
+        news.is_ok_and(|news| !news.ended)
+    }
+
+    pub(super) fn count(&self) -> &watch::Sender<usize> {
+        &self.watchers
+    }
+
+    fn tell(&self, state: &mut State, calm: bool) {
+        self.news.send_replace(state.news);
+        if calm {
+            state.calm = state.news.seq;
+            self.calm.send_replace(state.calm);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, (u16, u16)> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn push(&mut self, frame: Bytes) {
+        let length = frame.len() - 1;
+        self.ring.push_back((self.said, frame));
+        self.held += length;
+        self.said += length as u64;
+        self.news.seq += 1;
+        while self.held > RING || self.ring.len() > CHUNKS {
+            let Some((_, oldest)) = self.ring.pop_front() else { break };
+            self.held -= oldest.len() - 1;
+        }
+    }
+
+    /// What was said so far leads nowhere; everybody needs a snapshot.
+    fn turn(&mut self) {
+        self.ring.clear();
+        self.held = 0;
+        self.news.seq += 1;
+        self.news.epoch += 1;
+    }
+
+    fn snapshot(&mut self) -> Bytes {
+        match &self.snapshot {
+            Some((at, frame)) if at.seq == self.news.seq => frame.clone(),
+            _ => {
+                let frame = self.screen.snapshot();
+                self.snapshot = Some((self.news, frame.clone()));
+                frame
+            }
+        }
+    }
+
+    /// How many bytes were said from the chunk `from` on, if the ring still holds it.
+    fn behind(&self, from: u64) -> Option<u64> {
+        if from == self.news.seq {
+            return Some(0);
+        }
+        let first = self.news.seq - self.ring.len() as u64;
+        let index = usize::try_from(from.checked_sub(first)?).ok()?;
+        Some(self.said - self.ring.get(index)?.0)
+    }
+
+    /// The chunks `from..until`, which the ring holds, as one frame.
+    fn batch(&mut self, from: u64, until: u64) -> Bytes {
+        let first = self.news.seq - self.ring.len() as u64;
+        let place = |seq: u64| usize::try_from(seq - first).unwrap_or(usize::MAX);
+        let mut chunks = self.ring.range(place(from)..place(until)).map(|(_, chunk)| chunk);
+        if let (Some(only), None) = (chunks.next(), chunks.next()) {
+            return only.clone();
+        }
+        match &self.batch {
+            Some((start, end, frame)) if (*start, *end) == (from, until) => frame.clone(),
+            _ => {
+                let mut frame = vec![BYTES];
+                for (_, chunk) in self.ring.range(place(from)..place(until)) {
+                    frame.extend_from_slice(&chunk[1..]);
+                }
+                let frame = Bytes::from(frame);
+                self.batch = Some((from, until, frame.clone()));
+                frame
+            }
+        }
+    }
+}
+
+/// One reader's place in a [`Feed`].
+pub(super) struct Reader {
+    feed: Arc<Feed>,
+    news: watch::Receiver<News>,
+    calm: watch::Receiver<u64>,
+    /// The epoch and the chunk that comes next; `None`: a snapshot does.
+    at: Option<(u64, u64)>,
+    size: (u16, u16),
+    slow: Option<Stopwatch>,
+}
+
+impl Reader {
+    pub(super) fn new(feed: Arc<Feed>) -> Self {
+        let (news, calm, size) = (feed.news.subscribe(), feed.calm.subscribe(), feed.size());
+        Self { feed, news, calm, at: None, size, slow: None }
+    }
+
+    /// What is read.
+    pub(super) fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+
+    /// The next thing to tell. May be given up at any time; nothing is lost.
+    pub(super) async fn next(&mut self, pace: Pace) -> Next {
+        loop {
+            self.news.borrow_and_update();
+            self.calm.borrow_and_update();
+            let wait = match self.look(pace) {
+                Ok(next) => return next,
+                Err(wait) => wait,
+            };
+            // Errors mean that the feed is gone, which it cannot be while we hold it.
+            match (wait, pace) {
+                (Some(rest), _) => tokio::time::sleep(rest).await,
+                (None, Pace::Calm) => drop(self.calm.changed().await),
+                (None, _) => drop(self.news.changed().await),
+            }
+        }
+    }
+
+    /// What there is to tell, or how long to wait for it (`None`: until there is news).
+    fn look(&mut self, pace: Pace) -> Result<Next, Option<Duration>> {
+        let feed = Arc::clone(&self.feed);
+        let mut state = feed.lock();
+        let news = state.news;
+        if self.size != state.size {
+            self.size = state.size;
+            self.at = None;
+            return Ok(Next::Resized(state.size.0, state.size.1));
+        }
+        if !news.ready {
+            return if news.ended { Ok(Next::Ended) } else { Err(None) };
+        }
+        let place = self.at.filter(|(epoch, _)| *epoch == news.epoch).map(|(_, at)| at);
+        if let Some(at) = place {
+            let until = if pace == Pace::Calm { state.calm } else { news.seq };
+            if at >= until {
+                return if news.ended { Ok(Next::Ended) } else { Err(None) };
+            }
+            let most = if pace == Pace::Every { u64::MAX } else { BEHIND };
+            if pace != Pace::Slow && state.behind(at).is_some_and(|behind| behind <= most) {
+                self.at = Some((news.epoch, until));
+                return Ok(Next::Bytes(state.batch(at, until)));
+            }
+        }
+        if pace == Pace::Slow {
+            let rest = self.slow.map_or(Duration::ZERO, |last| SLOW.saturating_sub(last.elapsed()));
+            if !rest.is_zero() && !news.ended {
+                return Err(Some(rest));
+            }
+            self.slow = Some(Stopwatch::start());
+        }
+        self.at = Some((news.epoch, news.seq));
+        Ok(Next::Bytes(state.snapshot()))
+    }
+}

@@ -1,0 +1,217 @@
+//! Share links: one terminal, read-only, for a while, without an account.
+//!
+//! The link is `/s#SECRET`: a fragment is sent to no server, so it is in no log of ours and of no proxy. The page sends the
+//! secret by POST and gets it back as a cookie (HttpOnly, so that no script reads it again; SameSite=Strict; Path=/s). The
+//! cookie is the secret itself and no second one: it opens the same terminal for the same time and ends with the same link,
+//! so a second would guard nothing and would have to be stored, ended and pruned as well. Every later request by the cookie
+//! goes through [`Links::open`] like the first.
+//!
+//! The secret is 256 random bits, stored as its SHA-256 alone and found by that: how long the search takes says something
+//! about hashes, nothing about secrets. Wrong, expired and revoked are one answer, the same words for each.
+
+use std::{fmt, sync::Arc};
+
+use super::{
+    LinkView, NewLink,
+    store::links::{self as store, LinkRow},
+};
+use crate::{
+    caller::Actor,
+    clock::{Clock, HOUR, SECOND, Timestamp},
+    db::Db,
+    error::{Error, Failure, FailureKind},
+    events::{Events, NewEvent, Topic},
+    id::LinkId,
+    secrets::{hex, random, sha256},
+};
+
+mod guesses;
+#[cfg(test)]
+mod tests;
+mod watchers;
+
+use guesses::Guesses;
+pub(super) use watchers::LinkWatch;
+use watchers::Watchers;
+
+/// How many hours a link may live: 30 days.
+const HOURS: std::ops::RangeInclusive<u32> = 1..=30 * 24;
+/// Links that one terminal may have at a time.
+const MOST: usize = 50;
+/// The path of the page that the secret follows as fragment.
+const PAGE: &str = "/s#";
+/// A secret's length in hexadecimal characters.
+const SECRET: usize = 64;
+
+/// What a valid link lets its guest do: look at one terminal until then.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct GuestPass {
+    /// The link.
+    pub(super) link: LinkId,
+    /// The terminal.
+    pub(super) terminal: String,
+    /// When it ends.
+    pub(super) expires_at: Timestamp,
+}
+
+impl fmt::Debug for GuestPass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuestPass").field("link", &self.link).field("terminal", &self.terminal).finish_non_exhaustive()
+    }
+}
+
+/// The share links of all terminals. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Links(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    events: Events,
+    clock: Clock,
+    guesses: Guesses,
+    watchers: Arc<Watchers>,
+}
+
+impl Links {
+    /// Opens the links.
+    pub(super) fn open_room(db: Db, events: Events, clock: Clock) -> Self {
+        let watchers = Arc::new(Watchers::new(clock.clone()));
+        Self(Arc::new(Inner { db, events, clock, guesses: Guesses::default(), watchers }))
+    }
+
+    /// Makes a link to `terminal` that lives for `hours`. Its secret is in the answer and nowhere else. Whether there is
+    /// such a terminal, and whether `actor` may, was asked before.
+    pub(super) async fn create(&self, actor: &Actor, terminal: &str, hours: u32) -> Result<NewLink, Error> {
+        if !HOURS.contains(&hours) {
+            return Err(Failure::invalid(format!(
+                "a link cannot live for {hours} hours; give {} to {} (30 days)",
+                HOURS.start(),
+                HOURS.end()
+            ))
+            .into());
+        }
+        let inner = &self.0;
+        let now = inner.clock.now();
+        let secret = hex(&random::<{ SECRET / 2 }>());
+        let row = LinkRow {
+            id: LinkId::new(now),
+            terminal: terminal.to_owned(),
+            created_by: actor.to_string(),
+            created_at: now,
+            expires_at: now.plus(i64::from(hours) * HOUR),
+        };
+        let mut tx = inner.db.write().await?;
+        store::delete_expired(&mut *tx, now).await?;
+        if store::of_terminal(&mut *tx, terminal, now).await?.len() >= MOST {
+            return Err(Failure::new(
+                FailureKind::Conflict,
+                format!("this terminal has {MOST} links already; revoke those that nobody needs"),
+            )
+            .into());
+        }
+        store::add(&mut *tx, &row, sha256(secret.as_bytes())).await?;
+        let event = NewEvent::new(Topic::Terminals, "link-made", terminal, format!("for {hours} h"));
+        inner.events.commit(tx, actor, event).await?;
+        Ok(NewLink { link: inner.view(row), path: format!("{PAGE}{secret}") })
+    }
+
+    /// What `secret` opens, for a visitor from `address`. Who guesses is not heard for a while.
+    pub(super) async fn open(&self, secret: &str, address: &str) -> Result<GuestPass, Error> {
+        let (inner, now) = (&self.0, self.0.clock.now());
+        if let Some(wait) = inner.guesses.wait(address, now) {
+            let seconds = (wait + SECOND - 1) / SECOND;
+            let message = format!("too many links that do not work came from here; wait {seconds} s and try again");
+            return Err(Failure::new(FailureKind::TooMany, message).into());
+        }
+        let found = match is_secret(secret) {
+            true => store::by_secret(inner.db.read(), sha256(secret.as_bytes()), now).await?,
+            false => None,
+        };
+        found.map(GuestPass::from).ok_or_else(|| {
+            inner.guesses.count(address, now);
+            ended().into()
+        })
+    }
+
+    /// The pass of a link that is valid now; `None` after it was revoked or has expired.
+    pub(super) async fn by_id(&self, id: LinkId) -> Result<Option<GuestPass>, Error> {
+        Ok(store::by_id(self.0.db.read(), id, self.0.clock.now()).await?.map(GuestPass::from))
+    }
+
+    /// Counts one who watches through a link, for as long as what it gives is kept. It also says when the link ends.
+    pub(super) async fn watch(&self, id: LinkId) -> Result<LinkWatch, Error> {
+        // Counted first, looked up then: a link that is revoked between the two finds the watcher, one that was revoked
+        // before is not found.
+        let mut watch = self.0.watchers.enter(id);
+        let pass = self.by_id(id).await?.ok_or_else(ended)?;
+        watch.until(pass.expires_at);
+        Ok(watch)
+    }
+
+    /// The valid links of `terminal`, newest first.
+    pub(super) async fn list(&self, terminal: &str) -> Result<Vec<LinkView>, Error> {
+        let rows = store::of_terminal(self.0.db.read(), terminal, self.0.clock.now()).await?;
+        Ok(rows.into_iter().map(|row| self.0.view(row)).collect())
+    }
+
+    /// Ends a link, and everybody's watching through it.
+    pub(super) async fn revoke(&self, actor: &Actor, id: LinkId) -> Result<(), Error> {
+        let link = self.by_id(id).await?.ok_or_else(|| Failure::not_found("this link"))?;
+        self.end(actor, &[id], &link.terminal, "revoked").await?;
+        Ok(())
+    }
+
+    /// Ends all links of `terminal`: it is removed, and another may come to have its name. Says how many.
+    pub(super) async fn revoke_all(&self, actor: &Actor, terminal: &str) -> Result<usize, Error> {
+        let ids: Vec<_> = self.list(terminal).await?.into_iter().map(|link| link.id).collect();
+        self.end(actor, &ids, terminal, "the terminal was removed").await
+    }
+
+    async fn end(&self, actor: &Actor, ids: &[LinkId], terminal: &str, why: &str) -> Result<usize, Error> {
+        let mut tx = self.0.db.write().await?;
+        let mut ended = 0;
+        for id in ids {
+            // Another may have been quicker; then the event is theirs.
+            ended += usize::from(store::delete(&mut *tx, *id).await?.rows_affected() > 0);
+        }
+        if ended > 0 {
+            let detail = if ended == 1 { why.to_owned() } else { format!("{ended} links: {why}") };
+            let event = NewEvent::new(Topic::Terminals, "link-revoked", terminal, detail);
+            self.0.events.commit(tx, actor, event).await?;
+        }
+        ids.iter().for_each(|id| self.0.watchers.end(*id));
+        Ok(ended)
+    }
+}
+
+impl Inner {
+    fn view(&self, row: LinkRow) -> LinkView {
+        LinkView {
+            id: row.id,
+            terminal: row.terminal,
+            created_by: row.created_by,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            watchers: self.watchers.of(row.id),
+        }
+    }
+}
+
+impl From<LinkRow> for GuestPass {
+    fn from(row: LinkRow) -> Self {
+        Self { link: row.id, terminal: row.terminal, expires_at: row.expires_at }
+    }
+}
+
+/// Whether `secret` has the form of one; spares the database what has not.
+fn is_secret(secret: &str) -> bool {
+    secret.len() == SECRET && secret.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// One answer, whether there never was such a link or is none any more.
+fn ended() -> Failure {
+    Failure::new(
+        FailureKind::Unauthorized,
+        "this link does not work: it has expired or was revoked, or a part of it is missing. Ask whoever sent it for another",
+    )
+}

@@ -1,0 +1,594 @@
+//! The room's methods.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::OnceCell;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Found, History, ScreenView, TerminalDraft, TerminalState, TerminalView, Ticket,
+    feed::Feed,
+    keyboard::{Ended, Keyboards, Typist},
+    links::Links,
+    recording::Recordings,
+    rules,
+    sessions::Sessions,
+    stage::Stages,
+    store,
+    tickets::{Bearer, Tickets},
+    tmux::{SessionInfo, Start, Tmux},
+    viewer::{Eyes, Hands, Looking, Who},
+};
+use crate::{
+    caller::{Actor, Caller, Right},
+    clock::{Clock, Timestamp},
+    db::Db,
+    error::{Error, Failure, FailureKind},
+    events::{Events, NewEvent, Topic},
+};
+
+/// Sockets of viewers open at once, over all terminals.
+const VIEWERS: usize = 2_000;
+/// Lines of history that one call gives at most; tmux keeps 50,000.
+const LINES: usize = 50_000;
+/// Lines that a search gives at most.
+const FOUND: usize = 200;
+/// The size of a terminal that has never had another.
+const SIZE: (u16, u16) = (160, 48);
+
+/// The terminal that follows the hub's own log.
+const SYSTEM: &str = "system";
+/// The newest log file's name in [`log_folder`].
+pub const LOG: &str = "central-mcp.log";
+
+/// Where the hub's own log is kept.
+pub fn log_folder(data: &Path) -> PathBuf {
+    data.join("log")
+}
+
+/// The room's handle. Cheap to clone.
+#[derive(Clone)]
+pub struct Terminals {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// What the clones share.
+pub(super) struct Inner {
+    pub(super) db: Db,
+    pub(super) events: Events,
+    pub(super) clock: Clock,
+    data: PathBuf,
+    tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
+    /// Opened at the first need: a hub without tmux is still a hub.
+    engine: OnceCell<(Tmux, Sessions)>,
+    stages: Stages,
+    keyboards: Keyboards,
+    tickets: Tickets,
+    pub(super) recordings: Recordings,
+    pub(super) links: Links,
+    /// Since when a recording of a terminal runs, and what ends it.
+    pub(super) recorders: Mutex<HashMap<String, (Timestamp, CancellationToken)>>,
+}
+
+/// A session to start.
+#[derive(Clone, Debug, Default)]
+pub struct StartSession {
+    /// The terminal's name.
+    pub name: String,
+    /// Program and arguments; empty: the login shell.
+    pub argv: Vec<String>,
+    /// Variables beside the usual ones (`PATH`, `HOME`, `LANG`, …).
+    pub environment: Vec<(String, String)>,
+    /// Where it starts; empty: the home folder.
+    pub folder: PathBuf,
+    /// What is printed before the program starts.
+    pub banner: Option<String>,
+    /// The slug of the agent whose terminal it is.
+    pub agent: Option<String>,
+}
+
+/// A session that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveSession {
+    /// The terminal's name.
+    pub name: String,
+    /// The process id of the session's process.
+    pub pid: u32,
+    /// The last output.
+    pub activity: Timestamp,
+    /// Whether a bell rang that nobody has seen.
+    pub bell: bool,
+}
+
+impl Terminals {
+    /// Opens the room. Nothing is started, and tmux is not needed yet.
+    pub async fn open(
+        db: Db,
+        events: Events,
+        clock: Clock,
+        data: &Path,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Result<Self, Error> {
+        let recordings =
+            Recordings::open(db.clone(), events.clone(), clock.clone(), data, tasks.clone(), stop.clone()).await?;
+        let links = Links::open_room(db.clone(), events.clone(), clock.clone());
+        let inner = Inner {
+            db,
+            events,
+            clock,
+            data: data.to_owned(),
+            tasks,
+            stop,
+            engine: OnceCell::new(),
+            stages: Stages::default(),
+            keyboards: Keyboards::default(),
+            tickets: Tickets::default(),
+            recordings,
+            links,
+            recorders: Mutex::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// All terminals by name: those that run, and those that the hub remembers.
+    pub async fn list(&self, who: &Caller) -> Result<Vec<TerminalView>, Error> {
+        who.must(Right::Look)?;
+        let mut live: HashMap<String, SessionInfo> = match self.engine().await {
+            Ok((tmux, _)) => tmux.list().await?.into_iter().map(|info| (info.name.clone(), info)).collect(),
+            // Without tmux nothing runs; starting one says what to install.
+            Err(_) => HashMap::new(),
+        };
+        let rows = store::list(self.inner.db.read()).await?;
+        let mut views: Vec<_> = rows
+            .into_iter()
+            .map(|row| {
+                let info = live.remove(&row.name);
+                self.view(&row.name, row.agent.clone(), (row.cols, row.rows), row.recorded, info)
+            })
+            .collect();
+        // Somebody may have started one by hand on our socket.
+        views.extend(live.into_values().map(|info| {
+            let name = info.name.clone();
+            self.view(&name, None, (info.cols, info.rows), false, Some(info))
+        }));
+        views.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(views)
+    }
+
+    fn view(
+        &self,
+        name: &str,
+        agent: Option<String>,
+        (cols, rows): (u16, u16),
+        recorded: bool,
+        info: Option<SessionInfo>,
+    ) -> TerminalView {
+        let feed = self.peek(name);
+        TerminalView {
+            name: name.to_owned(),
+            agent,
+            machine: None,
+            state: if info.is_some() { TerminalState::Running } else { TerminalState::Ended },
+            pid: info.as_ref().map(|info| info.pid),
+            cols: info.as_ref().map_or(cols, |info| info.cols),
+            rows: info.as_ref().map_or(rows, |info| info.rows),
+            title: feed.as_ref().map_or_else(String::new, |feed| feed.title()),
+            viewers: self.inner.stages.count(name).viewers,
+            keyboard: self.inner.keyboards.holding(name, self.now()).map(|holding| holding.by.actor),
+            recorded,
+            recording: self.recording_since(name),
+            active_at: info.as_ref().map(|info| info.activity),
+            started_at: info.as_ref().map(|info| info.started_at),
+            needs: info.filter(|info| info.bell).map(|_| "rang the bell".to_owned()),
+        }
+    }
+
+    /// Starts a terminal of one's own, or again one that has ended. Needs `Operate`.
+    pub async fn start(&self, who: &Caller, draft: TerminalDraft) -> Result<(), Error> {
+        who.must(Right::Operate)?;
+        rules::draft(&draft)?;
+        if let Some(agent) = store::get(self.inner.db.read(), &draft.name).await?.and_then(|row| row.agent) {
+            let message = format!("{} is the terminal of the agent {agent}; start the agent instead", draft.name);
+            return Err(Failure::new(FailureKind::Conflict, message).into());
+        }
+        let start = StartSession {
+            name: draft.name,
+            argv: draft.command,
+            folder: draft.folder.into(),
+            ..StartSession::default()
+        };
+        self.start_session(&who.actor, start).await
+    }
+
+    /// Starts again what is known by this name, with what it was started with. Needs `Operate`.
+    pub async fn start_again(&self, who: &Caller, name: &str) -> Result<(), Error> {
+        who.must(Right::Operate)?;
+        rules::name(name)?;
+        let row = store::get(self.inner.db.read(), name).await?;
+        let (command, folder) = row.map(|row| (row.command, row.folder)).unwrap_or_default();
+        let command = serde_json::from_str(&command).unwrap_or_default();
+        self.start(who, TerminalDraft { name: name.to_owned(), command, folder }).await
+    }
+
+    /// Starts a session for a part of the hub that has asked who may.
+    pub async fn start_session(&self, actor: &Actor, start: StartSession) -> Result<(), Error> {
+        rules::name(&start.name)?;
+        let (tmux, _) = self.engine().await?;
+        let folder = match start.folder.as_os_str().is_empty() {
+            true => home(),
+            false => start.folder.clone(),
+        };
+        if !folder.is_dir() {
+            let message = format!("the folder {} is not there; make it, or choose another", folder.display());
+            return Err(Failure::invalid(message).into());
+        }
+        let row = store::get(self.inner.db.read(), &start.name).await?;
+        let (cols, rows) = row.map_or(SIZE, |row| (row.cols, row.rows));
+        tmux.start(&Start {
+            name: &start.name,
+            argv: &start.argv,
+            env: &start.environment,
+            folder: &folder,
+            banner: start.banner.as_deref(),
+            cols,
+            rows,
+        })
+        .await?;
+        // Only after tmux took it; a row without a session is merely one that has ended.
+        let command = serde_json::to_string(&start.argv).map_err(anyhow::Error::from)?;
+        let folder = start.folder.to_string_lossy();
+        let now = self.now();
+        let mut tx = self.inner.db.write().await?;
+        store::put(&mut *tx, &start.name, start.agent.as_deref(), &command, &folder, now).await?;
+        let detail = start.argv.first().map_or("a shell", String::as_str);
+        self.inner.events.commit(tx, actor, terminal_event("started", &start.name, detail)).await?;
+        self.reconcile_recording().await
+    }
+
+    /// Ends a terminal's session with all that runs in it. Needs `Operate`.
+    pub async fn stop(&self, who: &Caller, name: &str) -> Result<(), Error> {
+        who.must(Right::Operate)?;
+        rules::name(name)?;
+        if let Some(agent) = store::get(self.inner.db.read(), name).await?.and_then(|row| row.agent) {
+            let message = format!("{name} is the terminal of the agent {agent}; stop the agent instead");
+            return Err(Failure::new(FailureKind::Conflict, message).into());
+        }
+        self.stop_session(&who.actor, name).await
+    }
+
+    /// Ends a session for a part of the hub that has asked who may.
+    pub async fn stop_session(&self, actor: &Actor, name: &str) -> Result<(), Error> {
+        rules::name(name)?;
+        let (tmux, _) = self.engine().await?;
+        tmux.stop(name).await?;
+        let mut tx = self.inner.db.write().await?;
+        store::set_wanted(&mut *tx, name, false).await?;
+        if let Some(ended) = self.inner.keyboards.forget(name) {
+            self.inner.events.append(&mut tx, &Actor::Loop("terminals"), typed_event(name, &ended)).await?;
+        }
+        self.inner.events.commit(tx, actor, terminal_event("stopped", name, "")).await?;
+        Ok(())
+    }
+
+    /// Forgets a terminal that has ended. Its recordings stay. Needs `Operate`.
+    pub async fn remove(&self, who: &Caller, name: &str) -> Result<(), Error> {
+        who.must(Right::Operate)?;
+        rules::name(name)?;
+        if self.live().await?.iter().any(|session| session.name == name) {
+            return Err(Failure::new(FailureKind::Conflict, format!("{name} still runs; stop it first")).into());
+        }
+        let mut tx = self.inner.db.write().await?;
+        if store::delete(&mut *tx, name).await?.rows_affected() == 0 {
+            return Err(Failure::not_found("this terminal").into());
+        }
+        self.inner.events.commit(tx, &who.actor, terminal_event("removed", name, "")).await?;
+        // Another terminal may come to have its name.
+        self.inner.links.revoke_all(&who.actor, name).await?;
+        Ok(())
+    }
+
+    /// Makes the terminal `system`, which follows the hub's own log, unless it was ever there.
+    pub async fn seed(&self) -> Result<(), Error> {
+        if store::get(self.inner.db.read(), SYSTEM).await?.is_some() {
+            return Ok(());
+        }
+        let log = log_folder(&self.inner.data).join(LOG);
+        let argv = ["tail", "-n", "500", "-F", &log.to_string_lossy()].map(str::to_owned).to_vec();
+        let command = serde_json::to_string(&argv).map_err(anyhow::Error::from)?;
+        let mut tx = self.inner.db.write().await?;
+        store::put(&mut *tx, SYSTEM, None, &command, "", self.now()).await?;
+        self.inner.events.commit(tx, &Actor::Loop("presence"), terminal_event("added", SYSTEM, "")).await?;
+        Ok(())
+    }
+
+    /// One terminal by name. Needs `Look`.
+    pub async fn get(&self, who: &Caller, name: &str) -> Result<TerminalView, Error> {
+        let found = self.list(who).await?.into_iter().find(|terminal| terminal.name == name);
+        found.ok_or_else(|| Failure::not_found("this terminal").into())
+    }
+
+    /// The sessions that run.
+    pub async fn live(&self) -> Result<Vec<LiveSession>, Error> {
+        let (tmux, _) = self.engine().await?;
+        let sessions = tmux.list().await?.into_iter().map(|info| LiveSession {
+            name: info.name,
+            pid: info.pid,
+            activity: info.activity,
+            bell: info.bell,
+        });
+        Ok(sessions.collect())
+    }
+
+    /// Starts again what should run and does not, after the machine was started anew. Agents start their own.
+    pub async fn resume(&self) -> Result<usize, Error> {
+        let actor = Actor::Loop("terminals");
+        let live = self.live().await?;
+        let mut started = 0;
+        for row in store::list(self.inner.db.read()).await? {
+            if row.agent.is_some() || !row.wanted || live.iter().any(|session| session.name == row.name) {
+                continue;
+            }
+            let argv = serde_json::from_str(&row.command).unwrap_or_default();
+            let start = StartSession { name: row.name, argv, folder: row.folder.into(), ..StartSession::default() };
+            let name = start.name.clone();
+            match self.start_session(&actor, start).await {
+                Ok(()) => started += 1,
+                Err(error) => tracing::warn!(terminal = name, %error, "a terminal does not start"),
+            }
+        }
+        self.reconcile_recording().await?;
+        Ok(started)
+    }
+
+    /// A ticket for one socket at `name`. Needs `Look`.
+    pub async fn ticket(&self, who: &Who, name: &str) -> Result<Ticket, Error> {
+        if let Who::Known(caller) = who {
+            caller.must(Right::Look)?;
+        }
+        rules::name(name)?;
+        if !self.live().await?.iter().any(|session| session.name == name) {
+            return Err(ended(name).into());
+        }
+        let ticket = self.inner.tickets.give(bearer(who, name), self.now())?;
+        Ok(Ticket { ticket })
+    }
+
+    /// Whether a ticket opens this, for this one. It is used up.
+    pub fn redeem(&self, who: &Who, name: &str, ticket: &str) -> bool {
+        self.inner.tickets.take(ticket, &bearer(who, name), self.now())
+    }
+
+    /// Lets a viewer in. `address` is where they come from, for the audit log.
+    pub async fn join(&self, who: Who, name: &str, address: &str) -> Result<(Hands, Eyes), Error> {
+        if let Who::Known(caller) = &who {
+            caller.must(Right::Look)?;
+        }
+        rules::name(name)?;
+        let (_, sessions) = self.engine().await?;
+        let watch = sessions.watch(name).await?;
+        let guest = matches!(who, Who::Guest(_));
+        let Some((viewer, changed)) = self.inner.stages.enter(name, guest, VIEWERS) else {
+            let message = format!("{VIEWERS} viewers are there already; close some and try again");
+            return Err(Failure::new(FailureKind::TooMany, message).into());
+        };
+        let hands = Hands {
+            room: self.clone(),
+            terminal: name.to_owned(),
+            typist: Typist { actor: who.words(), viewer },
+            who,
+            feed: watch.feed().clone(),
+        };
+        let (events, actor) = (self.inner.events.clone(), hands.who.actor());
+        let detail = match &hands.who {
+            Who::Known(_) => format!("from {address}"),
+            Who::Guest(link) => format!("by the share link {link}, from {address}"),
+        };
+        let (db, event) = (self.inner.db.clone(), terminal_event("joined", name, detail));
+        // Beside the viewer, whose first picture should not wait for the disk.
+        self.inner.tasks.spawn(async move {
+            let written = async { events.commit(db.write().await?, &actor, event).await };
+            if let Err(error) = written.await {
+                tracing::warn!(%error, "that a viewer joined is not in the audit log");
+            }
+        });
+        Ok((hands, Eyes { screen: Looking(watch), changed }))
+    }
+
+    /// The newest `lines` lines of a terminal's history. Needs `Look`.
+    pub async fn history(&self, who: &Caller, name: &str, lines: usize) -> Result<History, Error> {
+        who.must(Right::Look)?;
+        rules::name(name)?;
+        let (tmux, _) = self.engine().await?;
+        let all = tmux.history(name, LINES).await?;
+        let total = all.len();
+        Ok(History { lines: all.into_iter().skip(total.saturating_sub(lines.clamp(1, LINES))).collect(), total })
+    }
+
+    /// Lines of any terminal's history that hold `text`, whatever its case; the newest first, at most 200. Needs `Look`.
+    pub async fn find(&self, who: &Caller, text: &str) -> Result<Vec<Found>, Error> {
+        who.must(Right::Look)?;
+        let wanted = text.trim().to_lowercase();
+        if wanted.chars().count() < 2 {
+            return Err(Failure::invalid("type at least two characters to look for").into());
+        }
+        let (tmux, _) = self.engine().await?;
+        let mut found = Vec::new();
+        for session in tmux.list().await? {
+            let lines = tmux.history(&session.name, LINES).await?;
+            let hits = lines.into_iter().rev().enumerate().filter(|(_, line)| line.to_lowercase().contains(&wanted));
+            // Each terminal may give all there is room for; what is over is cut below, so that none is left out.
+            found.push(
+                hits.take(FOUND)
+                    .map(|(above, line)| Found { name: session.name.clone(), above, line })
+                    .collect::<Vec<_>>(),
+            );
+        }
+        let share = FOUND / found.len().max(1);
+        Ok(found.into_iter().flat_map(|hits| hits.into_iter().take(share.max(1))).take(FOUND).collect())
+    }
+
+    /// The screens that are not as the caller knows them: pairs of name and number. Needs `Look`.
+    pub async fn screens(&self, who: &Caller, known: Vec<(String, u64)>) -> Result<Vec<ScreenView>, Error> {
+        who.must(Right::Look)?;
+        let known: HashMap<String, u64> = known.into_iter().collect();
+        let (tmux, sessions) = self.engine().await?;
+        let mut screens = Vec::new();
+        for session in tmux.list().await? {
+            // Watching keeps it attached for some seconds, so that who asks every second finds it warm.
+            let Ok(watch) = sessions.watch(&session.name).await else { continue };
+            let feed = watch.feed();
+            let seq = feed.seq();
+            if known.get(&session.name) != Some(&seq) {
+                let (cols, _) = feed.size();
+                screens.push(ScreenView { name: session.name, seq, cols, lines: feed.screen_lines() });
+            }
+        }
+        Ok(screens)
+    }
+
+    /// The visible lines of a terminal, as text.
+    pub async fn screen_text(&self, name: &str) -> Result<Vec<String>, Error> {
+        let (tmux, _) = self.engine().await?;
+        tmux.screen(name).await
+    }
+
+    /// Another size for everybody. The caller has been asked whether they may.
+    pub(super) async fn resize(
+        &self,
+        who: &Who,
+        name: &str,
+        feed: &Arc<Feed>,
+        cols: u16,
+        rows: u16,
+    ) -> Result<(), Error> {
+        feed.resize(cols, rows).await?;
+        let mut tx = self.inner.db.write().await?;
+        store::set_size(&mut *tx, name, cols, rows).await?;
+        let event = terminal_event("resized", name, format!("{cols} x {rows}"));
+        self.inner.events.commit(tx, &who.actor(), event).await?;
+        self.inner.stages.tell(name);
+        Ok(())
+    }
+
+    /// Somebody holds the keyboard now; a holding before it may have ended by that.
+    pub(super) async fn taken(&self, name: &str, who: &Who, from: Option<Ended>) -> Result<(), Error> {
+        self.inner.stages.tell(name);
+        let detail = from.as_ref().map_or_else(String::new, |from| format!("from {}", from.by));
+        let mut tx = self.inner.db.write().await?;
+        if let Some(from) = from {
+            self.inner.events.append(&mut tx, &Actor::Loop("terminals"), typed_event(name, &from)).await?;
+        }
+        self.inner.events.commit(tx, &who.actor(), terminal_event("took-keyboard", name, detail)).await?;
+        Ok(())
+    }
+
+    /// A holding ended.
+    pub(super) async fn handed_back(&self, name: &str, ended: Option<Ended>) -> Result<(), Error> {
+        let Some(ended) = ended else { return Ok(()) };
+        self.inner.stages.tell(name);
+        let tx = self.inner.db.write().await?;
+        self.inner.events.commit(tx, &Actor::Loop("terminals"), typed_event(name, &ended)).await?;
+        Ok(())
+    }
+
+    /// A viewer left.
+    pub(super) async fn left(&self, name: &str, who: &Who, ended: Option<Ended>) -> Result<(), Error> {
+        let mut tx = self.inner.db.write().await?;
+        if let Some(ended) = ended {
+            self.inner.events.append(&mut tx, &Actor::Loop("terminals"), typed_event(name, &ended)).await?;
+        }
+        self.inner.events.commit(tx, &who.actor(), terminal_event("left", name, "")).await?;
+        Ok(())
+    }
+
+    /// Ends holdings that nobody types in.
+    pub async fn settle_keyboards(&self) -> Result<(), Error> {
+        for (name, ended) in self.inner.keyboards.expired(self.now()) {
+            self.handed_back(&name, Some(ended)).await?;
+        }
+        Ok(())
+    }
+
+    /// tmux and the watched sessions; says what to install where tmux is missing.
+    pub(super) async fn engine(&self) -> Result<&(Tmux, Sessions), Error> {
+        let open = async || {
+            let tmux = Tmux::open(&self.inner.data)?;
+            let sessions = Sessions::new(
+                tmux.clone(),
+                self.inner.tasks.clone(),
+                self.inner.stop.clone(),
+                self.inner.clock.clone(),
+            );
+            anyhow::Ok((tmux, sessions))
+        };
+        self.inner
+            .engine
+            .get_or_try_init(open)
+            .await
+            .map_err(|error| Failure::new(FailureKind::Outside, format!("terminals cannot be held: {error:#}")).into())
+    }
+
+    /// The feed of a terminal that somebody watches.
+    fn peek(&self, name: &str) -> Option<Arc<Feed>> {
+        self.inner.engine.get().and_then(|(_, sessions)| sessions.peek(name))
+    }
+
+    pub(super) fn stages(&self) -> &Stages {
+        &self.inner.stages
+    }
+
+    pub(super) fn keyboards(&self) -> &Keyboards {
+        &self.inner.keyboards
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    pub(super) fn recording_since(&self, name: &str) -> Option<Timestamp> {
+        let recorders = self.inner.recorders.lock().unwrap_or_else(PoisonError::into_inner);
+        recorders.get(name).map(|(since, _)| *since)
+    }
+
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.inner.tasks.spawn(work);
+    }
+}
+
+/// An event about a terminal.
+pub(super) fn terminal_event(kind: &'static str, name: &str, detail: impl Into<String>) -> NewEvent {
+    NewEvent::new(Topic::Terminals, kind, name, detail)
+}
+
+/// How many bytes somebody typed in one holding of the keyboard; never which.
+fn typed_event(name: &str, ended: &Ended) -> NewEvent {
+    terminal_event("typed", name, format!("{} typed {} bytes, then {}", ended.by, ended.typed, ended.why.words()))
+}
+
+/// What a ticket is bound to.
+fn bearer(who: &Who, name: &str) -> Bearer {
+    let credential = match who {
+        Who::Known(caller) => match caller.session {
+            Some(session) => format!("session:{session}"),
+            None => caller.actor.to_string(),
+        },
+        Who::Guest(link) => format!("link:{link}"),
+    };
+    Bearer { credential, terminal: name.to_owned() }
+}
+
+/// What somebody is told who asks for a session that does not run.
+fn ended(name: &str) -> Failure {
+    Failure::new(FailureKind::NotFound, format!("the terminal {name} does not run; start it first"))
+}
+
+/// The home folder, or the root where there is none.
+fn home() -> PathBuf {
+    crate::config::home().unwrap_or_else(|| PathBuf::from("/"))
+}

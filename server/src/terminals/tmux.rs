@@ -1,0 +1,423 @@
+//! tmux, which keeps the sessions: our own server on our own socket, with our own configuration.
+//!
+//! Commands are argument vectors, never a shell string. Secrets go to a session through the environment of the `tmux` process
+//! and never as arguments, which every user of the machine can read.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow, bail};
+use tokio::process::Command;
+
+use super::{policy::clean, rules};
+use crate::{
+    clock::{SECOND, Timestamp},
+    config,
+    error::{Error, Failure, FailureKind},
+};
+
+/// Longest a command of tmux may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Oldest version that knows `-f ignore-size` and `new-session -e`.
+const OLDEST: (u32, u32) = (3, 2);
+/// Longest path of a socket, the end byte included (`sun_path` of unix(7), less on macOS).
+const SOCKET: usize = 104;
+/// Longest line of a listing that is believed.
+const TITLE: usize = 200;
+
+/// See the module. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Tmux(Arc<Own>);
+
+#[derive(Debug)]
+struct Own {
+    socket: PathBuf,
+    conf: PathBuf,
+    environment: Vec<(String, String)>,
+    /// What our own client says it is.
+    term: &'static str,
+}
+
+/// A session as tmux lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SessionInfo {
+    /// tmux's own id (`$3`), never used again while its server runs.
+    pub(super) id: String,
+    pub(super) name: String,
+    /// The session's process.
+    pub(super) pid: u32,
+    pub(super) cols: u16,
+    pub(super) rows: u16,
+    pub(super) started_at: Timestamp,
+    /// The last output.
+    pub(super) activity: Timestamp,
+    /// The bell rang while nobody watched.
+    pub(super) bell: bool,
+    /// The title that the program set. Untrusted; control characters are removed.
+    pub(super) title: String,
+}
+
+/// A session to start.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start<'a> {
+    pub(super) name: &'a str,
+    /// Program and arguments; empty: the login shell.
+    pub(super) argv: &'a [String],
+    /// What it finds in its environment beside [`config::shell_environment`].
+    pub(super) env: &'a [(String, String)],
+    pub(super) folder: &'a Path,
+    /// Printed before the program starts.
+    pub(super) banner: Option<&'a str>,
+    pub(super) cols: u16,
+    pub(super) rows: u16,
+}
+
+impl Tmux {
+    /// Makes the folder and the configuration below `data`. Starts nothing. Fails when tmux is missing, and says what to install.
+    pub(super) fn open(data: &Path) -> anyhow::Result<Self> {
+        let environment = config::shell_environment();
+        let version = version(&environment)?;
+        let folder = data.join("terminals");
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .and_then(|()| fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)))
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let folder = folder.canonicalize()?;
+        let (socket, conf) = (folder.join("tmux.sock"), folder.join("tmux.conf"));
+        if socket.as_os_str().len() >= SOCKET {
+            bail!(
+                "the path {} is too long for a socket (at most {} bytes); choose a shorter data folder",
+                socket.display(),
+                SOCKET - 1
+            );
+        }
+        let term = ["xterm-256color", "xterm", "screen-256color"].into_iter().find(|name| known(name));
+        let term = term.context(
+            "there is no terminal description xterm-256color; install ncurses-base (ncurses-terminfo-base on Alpine)",
+        )?;
+        let inner = ["tmux-256color", "screen-256color", "screen"].into_iter().find(|name| known(name)).unwrap_or(term);
+        fs::write(&conf, configuration(version, inner)).with_context(|| format!("cannot write {}", conf.display()))?;
+        Ok(Self(Arc::new(Own { socket, conf, environment, term })))
+    }
+
+    /// The sessions that run; none when no tmux server does.
+    pub(super) async fn list(&self) -> Result<Vec<SessionInfo>, Error> {
+        const FORMAT: &str = "#{session_id} #{session_name} #{pane_pid} #{window_width} #{window_height} \
+            #{session_created} #{window_activity} #{window_bell_flag} #{?#{==:#{pane_title},#{host}},,#{pane_title}}";
+        let output = self.run(self.command(["list-sessions", "-F", FORMAT])).await?;
+        if !output.status.success() {
+            let words = String::from_utf8_lossy(&output.stderr);
+            if absent(&words) {
+                return Ok(Vec::new());
+            }
+            return Err(anyhow!("tmux cannot list its sessions: {}", words.trim()).into());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(session).collect())
+    }
+
+    /// One session, if it runs.
+    pub(super) async fn find(&self, name: &str) -> Result<Option<SessionInfo>, Error> {
+        Ok(self.list().await?.into_iter().find(|session| session.name == name))
+    }
+
+    /// Starts a session, and tmux's server before the first one.
+    pub(super) async fn start(&self, start: &Start<'_>) -> Result<(), Error> {
+        rules::name(start.name)?;
+        if !start.folder.is_dir() {
+            return Err(Failure::invalid(format!(
+                "the folder {} does not exist on this machine",
+                clean(&start.folder.display().to_string(), TITLE)
+            ))
+            .into());
+        }
+        if start.env.iter().any(|(name, value)| !variable(name) || value.contains('\0')) {
+            return Err(
+                Failure::invalid("a variable's name is made of A-Z, a-z, 0-9 and _, and begins with no digit").into()
+            );
+        }
+        if start.argv.iter().any(|word| word.contains('\0')) {
+            return Err(Failure::invalid("a command cannot hold the character NUL").into());
+        }
+        // By itself, so that the arguments of a server that lives for months are not those of its first session.
+        self.done(self.command(["start-server"])).await?;
+        let names: Vec<&str> = start.env.iter().map(|(name, _)| name.as_str()).collect();
+        let (cols, rows) = (start.cols.to_string(), start.rows.to_string());
+        // tmux expands formats in a folder, and `#(…)` in one runs a shell.
+        let folder = start.folder.to_str().context("the folder's path is not UTF-8")?.replace('#', "##");
+        let names = names.join(" ");
+        let mut command = self.command(["set-option", "-g", "update-environment", &names, ";"]);
+        command.args(["new-session", "-d", "-s", start.name, "-x", &cols, "-y", &rows, "-c", &word(&folder), "--"]);
+        // A program that uses tmux for itself must not find ours: `tmux kill-server` there would end every agent.
+        command.args(["env", "-u", "TMUX", "-u", "TMUX_PANE"]);
+        if let Some(banner) = start.banner {
+            // The text is an argument, never a part of the script.
+            command.args(["sh", "-c", "printf '%s\\n' \"$1\"; shift; exec \"$@\"", "sh", &word(banner)]);
+        }
+        if start.argv.is_empty() {
+            let shell = self.0.environment.iter().find(|(name, _)| name == "SHELL").map(|(_, shell)| shell.as_str());
+            command.args([shell.unwrap_or("/bin/sh"), "-l"]);
+        } else {
+            command.args(start.argv.iter().map(|argument| word(argument)));
+        }
+        // Set for all windows, 3.3 crashes at the next one that has no client (mended in 3.4).
+        command.args([";", "set-option", "-w", "-t", &format!("={}:", start.name), "window-size", "manual"]);
+        command.envs(start.env.iter().map(|(name, value)| (name, value)));
+        let output = self.run(command).await?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let words = String::from_utf8_lossy(&output.stderr);
+        if words.contains("duplicate session") {
+            let message = format!("the terminal {} runs already", start.name);
+            return Err(Failure::new(FailureKind::Conflict, message).into());
+        }
+        if words.contains("too long") {
+            return Err(Failure::invalid("the command is too long for tmux (16 kB); put it into a script").into());
+        }
+        Err(anyhow!("tmux cannot start the session {}: {}", start.name, words.trim()).into())
+    }
+
+    /// Ends a session and its programs.
+    pub(super) async fn stop(&self, name: &str) -> Result<(), Error> {
+        rules::name(name)?;
+        self.at(name, &["kill-session"], &[]).await.map(drop)
+    }
+
+    /// Gives a session another size.
+    pub(super) async fn resize(&self, name: &str, cols: u16, rows: u16) -> Result<(), Error> {
+        rules::name(name)?;
+        self.at(name, &["resize-window"], &["-x", &cols.to_string(), "-y", &rows.to_string()]).await.map(drop)
+    }
+
+    /// The last `lines` lines of a session, those on its screen included, oldest first; lines that were wrapped are whole again.
+    pub(super) async fn history(&self, name: &str, lines: usize) -> Result<Vec<String>, Error> {
+        rules::name(name)?;
+        let from = format!("-{lines}");
+        let said = self.at(name, &["capture-pane", "-p", "-J"], &["-S", &from]).await?;
+        let mut kept = text(&said);
+        let more = kept.len().saturating_sub(lines);
+        Ok(kept.split_off(more))
+    }
+
+    /// The lines on a session's screen, the empty ones at its end left out.
+    pub(super) async fn screen(&self, name: &str) -> Result<Vec<String>, Error> {
+        rules::name(name)?;
+        let said = self.at(name, &["capture-pane", "-p"], &[]).await?;
+        Ok(text(&said))
+    }
+
+    /// The client that draws a session for us. Its size is that of its PTY and counts for nothing.
+    pub(super) fn attach_command(&self, name: &str) -> pty_process::Command {
+        // tmux gives every program default signals, and what our client is sent are bytes in a raw terminal; so there is nothing
+        // to reset in the child.
+        pty_process::Command::new("tmux")
+            .args(self.arguments())
+            .args(["attach-session", "-E", "-f", "ignore-size", "-t", &format!("={name}")])
+            .env_clear()
+            .envs(self.0.environment.iter().map(|(name, value)| (name, value)))
+            .env("TERM", self.0.term)
+            .current_dir("/")
+            .kill_on_drop(true)
+    }
+
+    /// Ends tmux's server and every session. For tests.
+    #[cfg(test)]
+    pub(super) fn socket(&self) -> &Path {
+        &self.0.socket
+    }
+
+    fn arguments(&self) -> [&OsStr; 5] {
+        let (socket, conf) = (self.0.socket.as_os_str(), self.0.conf.as_os_str());
+        [OsStr::new("-u"), OsStr::new("-S"), socket, OsStr::new("-f"), conf]
+    }
+
+    fn command<const N: usize>(&self, words: [&str; N]) -> Command {
+        let mut command = Command::new("tmux");
+        command
+            .args(self.arguments())
+            .args(words)
+            .env_clear()
+            .envs(self.0.environment.iter().map(|(name, value)| (name, value)))
+            .env("TERM", self.0.term)
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command at one session. It is not found when it does not run.
+    async fn at(&self, name: &str, verb: &[&str], rest: &[&str]) -> Result<Vec<u8>, Error> {
+        let mut command = self.command([]);
+        // The name exactly, and in it the window and pane that are looked at.
+        command.args(verb).args(["-t", &format!("={name}:")]).args(rest);
+        let output = self.run(command).await?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let words = String::from_utf8_lossy(&output.stderr);
+        if absent(&words) || words.contains("can't find") || words.contains("no such") {
+            return Err(gone(name).into());
+        }
+        Err(anyhow!("tmux cannot {} at {name}: {}", verb.join(" "), words.trim()).into())
+    }
+
+    async fn done(&self, command: Command) -> Result<(), Error> {
+        let output = self.run(command).await?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(anyhow!("tmux refused: {}", String::from_utf8_lossy(&output.stderr).trim()).into())
+    }
+
+    async fn run(&self, mut command: Command) -> Result<Output, Error> {
+        match tokio::time::timeout(PATIENCE, command.output()).await {
+            Ok(output) => Ok(output.context("cannot run tmux")?),
+            Err(_) => Err(anyhow!("tmux did not answer within {} s", PATIENCE.as_secs()).into()),
+        }
+    }
+}
+
+/// Captured lines without control characters, and without the empty ones at the end.
+fn text(said: &[u8]) -> Vec<String> {
+    let said = String::from_utf8_lossy(said);
+    let mut kept: Vec<String> = said.lines().map(|line| clean(line, usize::MAX).trim_end().to_owned()).collect();
+    while kept.last().is_some_and(String::is_empty) {
+        kept.pop();
+    }
+    kept
+}
+
+/// The refusal for a session that does not run.
+pub(super) fn gone(name: &str) -> Failure {
+    Failure::new(FailureKind::NotFound, format!("the terminal {name} does not run; start it first"))
+}
+
+/// The version of the tmux in the path.
+fn version(environment: &[(String, String)]) -> anyhow::Result<(u32, u32)> {
+    const INSTALL: &str =
+        "install it (Debian and Ubuntu: apt-get install tmux; Alpine: apk add tmux; Fedora: dnf install tmux)";
+    let said = std::process::Command::new("tmux")
+        .arg("-V")
+        .env_clear()
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .output()
+        .map_err(|error| anyhow!("terminals need tmux, and it cannot be run ({error}); {INSTALL}"))?;
+    let said = String::from_utf8_lossy(&said.stdout);
+    let found = numbers(&said).with_context(|| format!("cannot read the version of tmux from \"{}\"", said.trim()))?;
+    if found < OLDEST {
+        bail!("terminals need tmux {}.{} or newer, and this is {}; {INSTALL}", OLDEST.0, OLDEST.1, said.trim());
+    }
+    Ok(found)
+}
+
+/// `tmux 3.3a`, `tmux next-3.6` and `tmux openbsd-7.5` (which has no number of its own and is always new).
+fn numbers(said: &str) -> Option<(u32, u32)> {
+    let said = said.trim().strip_prefix("tmux ")?;
+    if said.starts_with("openbsd") || said == "master" {
+        return Some((u32::MAX, 0));
+    }
+    let (major, rest) = said.strip_prefix("next-").unwrap_or(said).split_once('.')?;
+    let minor = rest.split(|char: char| !char.is_ascii_digit()).next()?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Whether this machine has the terminal description `name` where ncurses looks.
+fn known(name: &str) -> bool {
+    let Some(first) = name.chars().next() else { return false };
+    ["/etc/terminfo", "/lib/terminfo", "/usr/share/terminfo", "/usr/lib/terminfo", "/usr/local/share/terminfo"]
+        .into_iter()
+        .map(Path::new)
+        // macOS names the folder by the letter's number.
+        .any(|base| {
+            base.join(first.to_string()).join(name).is_file()
+                || base.join(format!("{:x}", u32::from(first))).join(name).is_file()
+        })
+}
+
+/// Our own configuration. Every line is there because a viewer, a program or a person could otherwise do something to tmux.
+fn configuration((major, minor): (u32, u32), term: &str) -> String {
+    let mut conf = format!(
+        "# Written by Central-MCP at every start; changes here are lost.\n\
+         set-option -s exit-empty off\n\
+         set-option -s set-clipboard off\n\
+         set-option -s escape-time 10\n\
+         set-option -s focus-events off\n\
+         set-option -s extended-keys off\n\
+         set-option -s default-terminal {term}\n\
+         set-option -s terminal-features '*:256:RGB:title:bpaste:cstyle:mouse:strikethrough:sync'\n\
+         set-option -s terminal-overrides '*:rep@:Ms@:E3@'\n\
+         set-option -g update-environment ''\n\
+         set-option -g history-limit 50000\n\
+         set-option -g status off\n\
+         set-option -g prefix None\n\
+         set-option -g prefix2 None\n\
+         set-option -g mouse off\n\
+         set-option -g assume-paste-time 0\n\
+         set-option -g destroy-unattached off\n\
+         set-option -g detach-on-destroy on\n\
+         set-option -g set-titles on\n\
+         set-option -g set-titles-string '#{{?#{{==:#{{pane_title}},#{{host}}}},,#{{pane_title}}}}'\n\
+         set-option -g visual-bell off\n\
+         set-option -g bell-action any\n\
+         set-option -g activity-action none\n\
+         set-option -g silence-action none\n\
+         set-option -g lock-after-time 0\n\
+         set-option -gw monitor-bell on\n\
+         set-option -gw monitor-activity off\n\
+         set-option -gw remain-on-exit off\n\
+         set-option -gw automatic-rename off\n\
+         set-option -gw allow-rename off\n\
+         unbind-key -a -T root\n\
+         unbind-key -a -T prefix\n\
+         unbind-key -a -T copy-mode\n\
+         unbind-key -a -T copy-mode-vi\n"
+    );
+    // Unknown before, and then always off.
+    if (major, minor) >= (3, 3) {
+        conf.push_str("set-option -gw allow-passthrough off\n");
+    }
+    conf
+}
+
+/// Whether tmux says that its server does not run.
+fn absent(words: &str) -> bool {
+    words.contains("no server running") || words.contains("error connecting") || words.contains("server exited")
+}
+
+/// One line of a listing. A session that is not named by our rules is not ours.
+fn session(line: &str) -> Option<SessionInfo> {
+    let mut words = line.splitn(9, ' ');
+    let id = words.next()?.to_owned();
+    let name = words.next()?.to_owned();
+    rules::name(&name).ok()?;
+    let pid = words.next()?.parse().ok()?;
+    let (cols, rows) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let (started, active) = (words.next()?.parse::<i64>().ok()?, words.next()?.parse::<i64>().ok()?);
+    let bell = words.next()? == "1";
+    let title = clean(words.next().unwrap_or_default(), TITLE);
+    let at = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(SECOND));
+    Some(SessionInfo { id, name, pid, cols, rows, started_at: at(started), activity: at(active), bell, title })
+}
+
+/// An argument as tmux takes it for itself: a semicolon at its end would begin another command.
+fn word(argument: &str) -> String {
+    match argument.strip_suffix(';') {
+        Some(start) => format!("{start}\\;"),
+        None => argument.to_owned(),
+    }
+}
+
+fn variable(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|char: char| char.is_ascii_digit())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
