@@ -68,6 +68,7 @@ pub(crate) const PAGES: [(&str, &str, &str, &str); 5] = [
     ("/overview", "Overview", "home", "o"),
     ("/agents", "Agents", "crew", "a"),
     ("/images", "Images", "image", "i"),
+    ("/terminals", "Terminals", "terminal", "x"),
     ("/services", "Services", "server", "v"),
     ("/settings", "Settings", "gear", ","),
 ];
@@ -120,6 +121,8 @@ pub(crate) fn document() -> impl IntoView {
         <html lang="en" data-theme=theme() data-now=now().to_string()>
             <head>
                 {head("")}
+                <script type="importmap" nonce=nonce inner_html=crate::site::import_map()></script>
+                <link rel="modulepreload" href=crate::site::script("xterm.mjs") />
                 <HydrationScripts options=crate::site::options() />
                 <leptos_meta::MetaTags />
             </head>
@@ -173,6 +176,9 @@ pub(crate) fn App(
                     <Route path=path!("/agents") view={Lazy::<pages::Agents>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/images") view={Lazy::<pages::Images>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/images/:id") view={Lazy::<pages::Image>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("/terminals") view={Lazy::<pages::Terminals>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("/terminals/:name") view={Lazy::<pages::Terminal>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("/recordings/:id") view={Lazy::<pages::Recording>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/services") view={Lazy::<pages::Services>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/connect") view={Lazy::<pages::Connect>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/settings") view={Lazy::<pages::Settings>::new()} ssr=SsrMode::Async />

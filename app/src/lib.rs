@@ -28,6 +28,7 @@ mod services;
 mod settings;
 #[cfg(feature = "ssr")]
 pub mod site;
+mod terminals;
 mod ui;
 
 #[cfg(feature = "hydrate")]

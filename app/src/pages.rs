@@ -5,7 +5,7 @@
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
 
-use crate::{agents, connect, images, services, settings};
+use crate::{agents, connect, images, services, settings, terminals};
 
 /// The form, the queue and the gallery.
 pub(crate) struct Images;
@@ -46,6 +46,48 @@ impl LazyRoute for Services {
 
     fn view(_page: Self) -> AnyView {
         services::Services().into_any()
+    }
+}
+
+/// All terminals.
+pub(crate) struct Terminals;
+
+#[lazy_route]
+impl LazyRoute for Terminals {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_page: Self) -> AnyView {
+        terminals::Wall().into_any()
+    }
+}
+
+/// One terminal.
+pub(crate) struct Terminal;
+
+#[lazy_route]
+impl LazyRoute for Terminal {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_page: Self) -> AnyView {
+        terminals::One().into_any()
+    }
+}
+
+/// One recording.
+pub(crate) struct Recording;
+
+#[lazy_route]
+impl LazyRoute for Recording {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_page: Self) -> AnyView {
+        terminals::Player().into_any()
     }
 }
 

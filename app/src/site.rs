@@ -40,6 +40,12 @@ static PKG: LazyLock<String> = LazyLock::new(|| {
     format!("pkg/{}", hash.as_deref().map_or("missing", str::trim))
 });
 
+/// Folder of the terminal emulator, which `cargo xtask site` brings: `vendor/xterm-VERSION-HASH`.
+static VENDOR: LazyLock<String> = LazyLock::new(|| {
+    let file = Site::iter().find(|path| path.starts_with("vendor/xterm-") && path.ends_with("/xterm.mjs"));
+    file.and_then(|path| Some(path.rsplit_once('/')?.0.to_owned())).unwrap_or_else(|| "vendor/missing".to_owned())
+});
+
 /// Nothing from elsewhere; our own script needs the nonce (the start) and WebAssembly.
 pub(crate) const POLICY: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
     connect-src 'self'; manifest-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -47,6 +53,23 @@ pub(crate) const POLICY: &str = "default-src 'none'; style-src 'self' 'unsafe-in
 /// The stylesheet's address.
 pub(crate) fn stylesheet() -> String {
     format!("/{}/main.css", PKG.as_str())
+}
+
+/// The address of one of our own scripts (`app/js`).
+pub(crate) fn script(name: &str) -> String {
+    format!("/{}/{name}", PKG.as_str())
+}
+
+/// Where a page's scripts find what they import by name. It must stand before the first of them.
+pub(crate) fn import_map() -> String {
+    let shim = script("xterm.mjs");
+    serde_json::json!({ "imports": {
+        "xterm": shim,
+        "xterm-addon-unicode11": shim,
+        "xterm-addon-web-links": shim,
+        "vendor/": format!("/{}/", VENDOR.as_str()),
+    } })
+    .to_string()
 }
 
 /// What Leptos needs to know to write the script tags.
@@ -269,8 +292,9 @@ async fn file(request: Request) -> Response {
         "\"{}\"",
         file.metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>()
     );
-    let cache =
-        if path.starts_with(PKG.as_str()) { "public, max-age=31536000, immutable" } else { "public, max-age=3600" };
+    // Their names change with their content.
+    let forever = path.starts_with(PKG.as_str()) || path.starts_with(VENDOR.as_str());
+    let cache = if forever { "public, max-age=31536000, immutable" } else { "public, max-age=3600" };
     let mut answer = HeaderMap::new();
     let mut set = |name, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -296,7 +320,7 @@ async fn file(request: Request) -> Response {
 
 fn media_type(path: &str) -> &'static str {
     match path.rsplit('.').next() {
-        Some("js") => "text/javascript; charset=utf-8",
+        Some("js" | "mjs") => "text/javascript; charset=utf-8",
         Some("wasm") => "application/wasm",
         Some("css") => "text/css; charset=utf-8",
         Some("svg") => "image/svg+xml",

@@ -23,6 +23,7 @@ mod setup;
 mod site;
 mod test;
 mod tidy;
+mod vendor;
 
 /// Automation of Central-MCP.
 #[derive(Parser)]

@@ -21,11 +21,11 @@ const fn tool(program: &'static str, packages: &'static [&'static str], why: &'s
 const FOR_RUN: &[Tool] = &[
     tool("cc", &["gcc", "libc6-dev"], "compiles SQLite and links"),
     tool("tmux", &["tmux"], "holds the sessions of the terminals"),
+    tool("npm", &["nodejs", "npm"], "brings the terminal emulator of the browser half"),
 ];
 
 const FOR_TESTS: &[Tool] = &[
     tool("node", &["nodejs"], "runs the browser tests"),
-    tool("npm", &["npm"], "installs the browser driver"),
     tool("chromium", &["chromium", "fonts-liberation"], "is the browser of the browser tests"),
     tool("python3", &["python3", "python3-venv"], "runs ComfyUI and makes the scratch database"),
     tool("gcc", &["gcc", "libc6-dev"], "compiles the stand-ins for CUDA"),

@@ -11,14 +11,16 @@ use wasm_encoder::RawSection;
 use wasmparser::Payload;
 
 use crate::cmd::{cargo, run, say};
-use crate::{css, paths};
+use crate::{css, paths, vendor};
 
 /// The name Leptos and the page's preload ask for.
 const NAME: &str = "central-mcp";
 /// Loads what was split off. The macros of `wasm_split_helpers` import it by this name.
 const LOADER: &str = "./__wasm_split.______________________.js";
 /// Counts up when this file lays things out differently, so that an unchanged input is built anew.
-const LAYOUT: &[u8] = b"4";
+const LAYOUT: &[u8] = b"5";
+/// Scripts of ours that no tool has to touch.
+const SCRIPTS: &str = "app/js";
 const COMPRESSIBLE: &[&str] = &["js", "mjs", "wasm", "css", "html", "svg", "json", "webmanifest", "txt", "map"];
 
 /// Builds target/site unless it is already the site of this input; returns the hash in its folder's name.
@@ -64,8 +66,9 @@ fn compile() -> Result<PathBuf> {
 /// A fingerprint of everything the site is made of.
 fn inputs(wasm: &Path) -> Result<String> {
     let mut all = vec![LAYOUT.to_vec(), fs::read(wasm).with_context(|| format!("cargo built no {}", wasm.display()))?];
-    for folder in ["style", "public"] {
-        for (name, bytes) in tree(&paths::root().join(folder))? {
+    let trees = ["style", "public", SCRIPTS].map(|folder| tree(&paths::root().join(folder)));
+    for files in trees.into_iter().chain([vendor::files()]) {
+        for (name, bytes) in files? {
             all.push(name.into_bytes());
             all.push(bytes);
         }
@@ -86,7 +89,10 @@ fn files(wasm: &Path) -> Result<Files> {
     let mut pkg = tree(&scratch)?;
     remove(&scratch)?;
     pkg.insert("main.css".to_owned(), css::bundle(&paths::root().join("style/main.css"))?.into_bytes());
-    Ok(Files { pkg, public: tree(&paths::root().join("public"))? })
+    pkg.extend(tree(&paths::root().join(SCRIPTS))?);
+    let mut public = tree(&paths::root().join("public"))?;
+    public.extend(vendor::files()?);
+    Ok(Files { pkg, public })
 }
 
 /// Splits off what `app/src/pages.rs` loads lazily, and binds the rest.

@@ -51,7 +51,7 @@ pub(super) async fn ticket(
     headers: HeaderMap,
 ) -> Result<Json<Ticket>, Error> {
     let guest = guest_of(&shared, &visit, &headers).await?;
-    Ok(Json(shared.hub.terminals.ticket(&Who::Guest(guest.link), &guest.terminal).await?))
+    Ok(Json(shared.hub.terminals.ticket_for(&Who::Guest(guest.link), &guest.terminal).await?))
 }
 
 /// `GET /s/ws`: the socket of a guest.

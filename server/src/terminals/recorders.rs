@@ -86,6 +86,7 @@ impl Terminals {
             let mut watch = sessions.watch(name).await?;
             let (cols, rows) = watch.feed().size();
             let mut recorder = self.inner.recordings.begin(name, cols, rows, &watch.feed().title()).await?;
+            tracing::info!(terminal = name, recording = %recorder.id(), "records");
             self.stages().tell(name);
             let why = tokio::select! {
                 why = self.write_down(&mut watch, &mut recorder) => why,

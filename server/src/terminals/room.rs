@@ -69,6 +69,8 @@ pub(super) struct Inner {
     stages: Stages,
     keyboards: Keyboards,
     tickets: Tickets,
+    /// By terminal: the bells heard of its feed, and whether one waits for somebody to look.
+    rung: Mutex<HashMap<String, (u64, bool)>>,
     pub(super) recordings: Recordings,
     pub(super) links: Links,
     /// Since when a recording of a terminal runs, and what ends it.
@@ -129,6 +131,7 @@ impl Terminals {
             stages: Stages::default(),
             keyboards: Keyboards::default(),
             tickets: Tickets::default(),
+            rung: Mutex::default(),
             recordings,
             links,
             recorders: Mutex::default(),
@@ -140,7 +143,7 @@ impl Terminals {
     pub async fn list(&self, who: &Caller) -> Result<Vec<TerminalView>, Error> {
         who.must(Right::Look)?;
         let mut live: HashMap<String, SessionInfo> = match self.engine().await {
-            Ok((tmux, _)) => tmux.list().await?.into_iter().map(|info| (info.name.clone(), info)).collect(),
+            Ok(_) => self.running().await?.into_iter().map(|info| (info.name.clone(), info)).collect(),
             // Without tmux nothing runs; starting one says what to install.
             Err(_) => HashMap::new(),
         };
@@ -315,14 +318,33 @@ impl Terminals {
 
     /// The sessions that run.
     pub async fn live(&self) -> Result<Vec<LiveSession>, Error> {
-        let (tmux, _) = self.engine().await?;
-        let sessions = tmux.list().await?.into_iter().map(|info| LiveSession {
+        let sessions = self.running().await?.into_iter().map(|info| LiveSession {
             name: info.name,
             pid: info.pid,
             activity: info.activity,
             bell: info.bell,
         });
         Ok(sessions.collect())
+    }
+
+    /// What tmux lists. A bell counts until somebody is at the terminal: tmux itself forgets it as soon as we attach for a
+    /// thumbnail or a recording.
+    async fn running(&self) -> Result<Vec<SessionInfo>, Error> {
+        let (tmux, _) = self.engine().await?;
+        let mut sessions = tmux.list().await?;
+        let mut rung = self.inner.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        rung.retain(|name, _| sessions.iter().any(|session| session.name == *name));
+        for session in &mut sessions {
+            let bells = self.peek(&session.name).map_or(0, |feed| feed.bells());
+            let (heard, waits) = rung.entry(session.name.clone()).or_default();
+            *waits |= session.bell || bells > *heard;
+            *heard = bells;
+            if self.inner.stages.count(&session.name).viewers > 0 {
+                *waits = false;
+            }
+            session.bell = *waits;
+        }
+        Ok(sessions)
     }
 
     /// Starts again what should run and does not, after the machine was started anew. Agents start their own.
@@ -347,10 +369,13 @@ impl Terminals {
     }
 
     /// A ticket for one socket at `name`. Needs `Look`.
-    pub async fn ticket(&self, who: &Who, name: &str) -> Result<Ticket, Error> {
-        if let Who::Known(caller) = who {
-            caller.must(Right::Look)?;
-        }
+    pub async fn ticket(&self, who: &Caller, name: &str) -> Result<Ticket, Error> {
+        who.must(Right::Look)?;
+        self.ticket_for(&Who::Known(who.clone()), name).await
+    }
+
+    /// A ticket for somebody who may look at `name`, which the caller knows.
+    pub async fn ticket_for(&self, who: &Who, name: &str) -> Result<Ticket, Error> {
         rules::name(name)?;
         if !self.live().await?.iter().any(|session| session.name == name) {
             return Err(ended(name).into());
@@ -437,9 +462,9 @@ impl Terminals {
     pub async fn screens(&self, who: &Caller, known: Vec<(String, u64)>) -> Result<Vec<ScreenView>, Error> {
         who.must(Right::Look)?;
         let known: HashMap<String, u64> = known.into_iter().collect();
-        let (tmux, sessions) = self.engine().await?;
+        let (_, sessions) = self.engine().await?;
         let mut screens = Vec::new();
-        for session in tmux.list().await? {
+        for session in self.running().await? {
             // Watching keeps it attached for some seconds, so that who asks every second finds it warm.
             let Ok(watch) = sessions.watch(&session.name).await else { continue };
             let feed = watch.feed();

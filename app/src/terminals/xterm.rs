@@ -1,0 +1,327 @@
+//! The terminal emulator of the browser: xterm.js 6 behind the crate `xterm-js-rs`, and the little that the crate lacks.
+//!
+//! The crate is of 2021 and imports `xterm` and `xterm-addon-*` statically. wasm-bindgen binds all imports in the script of the
+//! first page, also those that only a split-off page uses, so these names lead (by the document's import map) to a shim of a few
+//! lines, `app/js/xterm.mjs`, which brings the real modules when [`load`] is called and then fills in the names: imports
+//! of ES modules are live. The crate speaks the words of xterm 4. What has changed since, or never was in it, is in the
+//! block below: bytes (`write`), options at run time, parser hooks, the bell, the screen of one cell size.
+//!
+//! Nothing that the emulator says by itself may ever reach a session: it would answer queries of a program once for each
+//! viewer, and a hostile program could make it type. The server's policy removes the queries; here [`Emulator::new`] swallows them again.
+
+use std::{any::Any, cell::RefCell};
+
+use js_sys::{Array, Function, Object, Reflect, Uint8Array};
+use wasm_bindgen::{JsCast as _, JsValue, closure::Closure, prelude::wasm_bindgen};
+use web_sys::{HtmlElement, HtmlTextAreaElement, KeyboardEvent};
+use xterm_js_rs::{
+    Disposable, Terminal, TerminalOptions,
+    addons::{unicode11::Unicode11Addon, web_links::WebLinksAddon},
+};
+
+#[wasm_bindgen(module = "xterm")]
+extern "C" {
+    #[wasm_bindgen(catch, js_name = load)]
+    async fn bring() -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(extends = Terminal, extends = Disposable)]
+    type Lacking;
+
+    #[wasm_bindgen(method, js_name = write)]
+    fn write_bytes(this: &Lacking, bytes: &Uint8Array);
+
+    #[wasm_bindgen(method, getter)]
+    fn options(this: &Lacking) -> Object;
+
+    #[wasm_bindgen(method, getter)]
+    fn unicode(this: &Lacking) -> Object;
+
+    #[wasm_bindgen(method, getter)]
+    fn parser(this: &Lacking) -> Hooks;
+
+    #[wasm_bindgen(method, js_name = onBell)]
+    fn on_bell(this: &Lacking, act: &JsValue) -> Disposable;
+
+    type Hooks;
+
+    #[wasm_bindgen(method, js_name = registerCsiHandler)]
+    fn csi(this: &Hooks, id: &JsValue, act: &Function) -> Disposable;
+
+    #[wasm_bindgen(method, js_name = registerDcsHandler)]
+    fn dcs(this: &Hooks, id: &JsValue, act: &Function) -> Disposable;
+
+    #[wasm_bindgen(method, js_name = registerOscHandler)]
+    fn osc(this: &Hooks, id: u32, act: &Function) -> Disposable;
+}
+
+/// CSI sequences that ask the terminal something: prefix, intermediates, final byte.
+const ASKING: [(&str, &str, &str); 14] = [
+    ("", "", "c"),
+    (">", "", "c"),
+    ("=", "", "c"),
+    ("", "", "n"),
+    ("?", "", "n"),
+    (">", "", "n"),
+    ("", "", "t"),
+    (">", "", "t"),
+    ("", "", "x"),
+    (">", "", "q"),
+    ("?", "", "u"),
+    ("", "$", "p"),
+    ("?", "$", "p"),
+    ("", "$", "w"),
+];
+/// The same by DCS: DECRQSS, XTGETTCAP.
+const ASKING_DCS: [(&str, &str); 2] = [("$", "q"), ("+", "q")];
+/// Colours and the clipboard: read by `?`, and not a program's to change.
+const ASKING_OSC: [u32; 11] = [4, 5, 10, 11, 12, 17, 19, 52, 104, 110, 111];
+/// The names of xterm's theme for the colours 0 to 15.
+const ANSI: [&str; 16] = [
+    "black",
+    "red",
+    "green",
+    "yellow",
+    "blue",
+    "magenta",
+    "cyan",
+    "white",
+    "brightBlack",
+    "brightRed",
+    "brightGreen",
+    "brightYellow",
+    "brightBlue",
+    "brightMagenta",
+    "brightCyan",
+    "brightWhite",
+];
+
+/// Brings the emulator; at once when it is there already.
+pub(super) async fn load() -> Result<(), String> {
+    bring().await.map(drop).map_err(|_| "the terminal emulator could not be loaded; are you online?".to_owned())
+}
+
+/// What happens at the emulator, as its page hears of it.
+pub(super) struct Handlers {
+    /// Somebody typed, or used the mouse in a program that wants it so.
+    pub(super) typed: Box<dyn Fn(String)>,
+    /// Bytes that are no text (old mouse reports), one a character.
+    pub(super) binary: Box<dyn Fn(String)>,
+    /// A key goes down; `false` keeps it from the terminal.
+    pub(super) key: Box<dyn Fn(KeyboardEvent) -> bool>,
+    /// A link was clicked.
+    pub(super) link: Box<dyn Fn(String)>,
+    /// The bell rang.
+    pub(super) bell: Box<dyn Fn()>,
+}
+
+/// One emulator in its element.
+pub(super) struct Emulator {
+    terminal: Lacking,
+    parent: HtmlElement,
+    /// What JavaScript calls; lives as long as the emulator.
+    kept: RefCell<Vec<Box<dyn Any>>>,
+}
+
+impl Emulator {
+    /// Makes one of this size in `parent`. Call [`load`] before.
+    pub(super) fn new(parent: &HtmlElement, cols: u16, rows: u16, font: f64) -> Self {
+        let options = TerminalOptions::new();
+        options
+            .with_cols(cols.into())
+            .with_rows(rows.into())
+            .with_scrollback(0)
+            .with_disable_stdin(true)
+            .with_cursor_blink(false)
+            .with_mac_option_is_meta(true)
+            .with_font_family(
+                "ui-monospace, \"SF Mono\", \"JetBrains Mono\", Menlo, Consolas, \"DejaVu Sans Mono\", monospace",
+            );
+        set(&options, "fontSize", &font.into());
+        set(&options, "minimumContrastRatio", &4.5.into());
+        set(&options, "allowProposedApi", &JsValue::TRUE);
+        set(&options, "theme", &theme(parent));
+        let terminal: Lacking = Terminal::new(&options).unchecked_into();
+        let it = Self { terminal, parent: parent.clone(), kept: RefCell::default() };
+        it.load_addon(&Unicode11Addon::new());
+        set(&it.terminal.unicode(), "activeVersion", &"11".into());
+        it.swallow();
+        it.terminal.open(parent.clone());
+        it.typing(false);
+        it
+    }
+
+    /// Connects what happens with what is done about it.
+    pub(super) fn listen(&self, handlers: Handlers) {
+        let Handlers { typed, binary, key, link, bell } = handlers;
+        self.kept.borrow_mut().push(Box::new(self.terminal.on_data(&self.keep(Closure::<dyn Fn(String)>::new(typed)))));
+        self.kept
+            .borrow_mut()
+            .push(Box::new(self.terminal.on_binary(&self.keep(Closure::<dyn Fn(String)>::new(binary)))));
+        self.terminal.attach_custom_key_event_handler(&self.keep(Closure::<dyn Fn(KeyboardEvent) -> bool>::new(key)));
+        self.terminal.on_bell(&self.keep(Closure::<dyn Fn()>::new(bell)));
+        // Both kinds of links call with the event and the address: those that are seen in the text, and OSC 8.
+        let open = self.keep(Closure::<dyn Fn(JsValue, String)>::new(move |_, address| link(address)));
+        self.load_addon(&WebLinksAddon::new(Some(&open), None, None));
+        let handler = Object::new();
+        set(&handler, "activate", &open);
+        set(&self.terminal.options(), "linkHandler", &handler);
+    }
+
+    /// Draws terminal bytes.
+    pub(super) fn write(&self, bytes: &Uint8Array) {
+        self.terminal.write_bytes(bytes);
+    }
+
+    /// Draws text, for recordings.
+    pub(super) fn write_text(&self, text: &str) {
+        self.terminal.write(text);
+    }
+
+    /// Empties it.
+    pub(super) fn reset(&self) {
+        self.terminal.reset();
+    }
+
+    /// Another grid; what its session has, never what fits here.
+    pub(super) fn resize(&self, cols: u16, rows: u16) {
+        if (self.terminal.get_cols(), self.terminal.get_rows()) != (cols.into(), rows.into()) {
+            self.terminal.resize(cols.into(), rows.into());
+        }
+    }
+
+    /// Whether keys are taken. Where they are not, it takes no focus either, so that the page's own keys work.
+    pub(super) fn typing(&self, on: bool) {
+        set(&self.terminal.options(), "disableStdin", &(!on).into());
+        if let Some(field) = self.field() {
+            field.set_disabled(!on);
+        }
+        if on {
+            self.terminal.focus();
+        }
+    }
+
+    /// Puts the focus into it, where it takes keys.
+    pub(super) fn focus(&self) {
+        self.terminal.focus();
+    }
+
+    /// Reads the lines to a screen reader.
+    pub(super) fn read_aloud(&self, on: bool) {
+        set(&self.terminal.options(), "screenReaderMode", &on.into());
+    }
+
+    /// The selected text; empty if nothing is.
+    pub(super) fn selection(&self) -> String {
+        if self.terminal.has_selection() { self.terminal.get_selection() } else { String::new() }
+    }
+
+    /// Takes the colours of the page's theme.
+    pub(super) fn recolor(&self) {
+        set(&self.terminal.options(), "theme", &theme(&self.parent));
+    }
+
+    /// The size of the letters.
+    pub(super) fn font(&self) -> f64 {
+        Reflect::get(&self.terminal.options(), &"fontSize".into()).ok().and_then(|size| size.as_f64()).unwrap_or(13.0)
+    }
+
+    /// Other letters.
+    pub(super) fn set_font(&self, size: f64) {
+        if (self.font() - size).abs() > 0.01 {
+            set(&self.terminal.options(), "fontSize", &size.into());
+        }
+    }
+
+    /// The grid in pixels. Half pixels are rounded up.
+    pub(super) fn pixels(&self) -> Option<(f64, f64)> {
+        let screen = self.parent.query_selector(".xterm-screen").ok()??.dyn_into::<HtmlElement>().ok()?;
+        Some((screen.offset_width().into(), screen.offset_height().into()))
+    }
+
+    /// Its element's class on the page says `class` for as long as `on`.
+    fn field(&self) -> Option<HtmlTextAreaElement> {
+        self.parent.query_selector("textarea").ok()?.and_then(|field| field.dyn_into().ok())
+    }
+
+    fn load_addon(&self, addon: &xterm_js_rs::TerminalAddon) {
+        let addon: &JsValue = addon.as_ref();
+        self.terminal.load_addon(addon.clone().unchecked_into());
+    }
+
+    fn swallow(&self) {
+        let hooks = self.terminal.parser();
+        let yes = self.keep(Closure::<dyn Fn() -> bool>::new(|| true));
+        let id = |prefix: &str, middle: &str, last: &str| {
+            let id = Object::new();
+            for (name, value) in [("prefix", prefix), ("intermediates", middle), ("final", last)] {
+                if !value.is_empty() {
+                    set(&id, name, &value.into());
+                }
+            }
+            id
+        };
+        for (prefix, middle, last) in ASKING {
+            hooks.csi(&id(prefix, middle, last), &yes);
+        }
+        for (middle, last) in ASKING_DCS {
+            hooks.dcs(&id("", middle, last), &yes);
+        }
+        for number in ASKING_OSC {
+            hooks.osc(number, &yes);
+        }
+    }
+
+    fn keep<T: ?Sized + 'static>(&self, closure: Closure<T>) -> Function {
+        let function = closure.as_ref().unchecked_ref::<Function>().clone();
+        self.kept.borrow_mut().push(Box::new(closure));
+        function
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        Disposable::dispose(&self.terminal);
+    }
+}
+
+fn set(object: &JsValue, name: &str, value: &JsValue) {
+    let _ = Reflect::set(object, &name.into(), value);
+}
+
+/// The colours as the stylesheet says (`--ansi-0` … in tokens.css). A custom property is not resolved until an element has it as
+/// its colour, so one is asked for each.
+fn theme(parent: &HtmlElement) -> JsValue {
+    let theme = Object::new();
+    let probe = web_sys::window().and_then(|window| window.document()).and_then(|page| page.create_element("i").ok());
+    let Some(probe) = probe.and_then(|probe| probe.dyn_into::<HtmlElement>().ok()) else { return theme.into() };
+    let _ = parent.append_child(&probe);
+    let color = |name: &str| {
+        let _ = probe.style().set_property("color", &format!("var({name})"));
+        let shown = web_sys::window()?.get_computed_style(&probe).ok()??;
+        shown.get_property_value("color").ok()
+    };
+    let named = [
+        ("background", "--glass"),
+        ("foreground", "--glass-text"),
+        ("cursor", "--glass-cursor"),
+        ("cursorAccent", "--glass"),
+        ("selectionBackground", "--glass-selection"),
+    ];
+    for (name, property) in named {
+        if let Some(color) = color(property) {
+            set(&theme, name, &color.into());
+        }
+    }
+    for (n, name) in ANSI.iter().enumerate() {
+        if let Some(color) = color(&format!("--ansi-{n}")) {
+            set(&theme, name, &color.into());
+        }
+    }
+    probe.remove();
+    theme.into()
+}
+
+/// Strings as a list of JavaScript, for the subprotocols of a socket.
+pub(super) fn list(words: &[&str]) -> Array {
+    words.iter().map(|word| JsValue::from(*word)).collect()
+}
