@@ -64,11 +64,11 @@ pub(crate) fn use_me() -> MeSignal {
 }
 
 /// The pages of the rail: address, name, icon, key after `g`.
-pub(crate) const PAGES: [(&str, &str, &str, &str); 5] = [
+pub(crate) const PAGES: [(&str, &str, &str, &str); 6] = [
     ("/overview", "Overview", "home", "o"),
     ("/agents", "Agents", "crew", "a"),
-    ("/images", "Images", "image", "i"),
     ("/terminals", "Terminals", "terminal", "x"),
+    ("/images", "Images", "image", "i"),
     ("/services", "Services", "server", "v"),
     ("/settings", "Settings", "gear", ","),
 ];
