@@ -38,16 +38,18 @@ impl Agents {
             }
             Err(error) => return Err(error),
         };
-        // Sessions come first for all: a slow screen must not hold up a start.
+        // Sessions come first for all: a slow screen must not hold up a start. Nor does one agent's failure the others.
+        let mut failed = Ok(());
         for row in &rows {
             let (used, _) = of_tokens(&tokens, &row.draft.slug, row.token_id);
             self.seen().entry(row.id).or_default().call = used;
-            self.keep(row, session(&live, row)).await?;
+            failed = failed.and(self.keep(row, session(&live, row)).await);
         }
         drop(turn);
         for row in &rows {
-            self.look(row, session(&live, row)).await?;
+            failed = failed.and(self.look(row, session(&live, row)).await);
         }
+        failed?;
         let crew = self.seen();
         let all = || rows.iter().filter_map(|row| Some((row, crew.get(&row.id)?)));
         let running = all().filter(|(row, seen)| seen.state(row.wanted) == AgentState::Running).count();
@@ -85,7 +87,8 @@ impl Agents {
             }
             Step::Start => {
                 // One that cannot be started must not keep the others from it; why is shown with it.
-                if let Err(error) = self.launch(&KEEPER.actor, row, "restarted").await {
+                let kind = if row.token_id.is_none() { "started" } else { "restarted" };
+                if let Err(error) = self.launch(&KEEPER.actor, row, kind).await {
                     let why = match error {
                         Error::Refused(failure) => failure.message,
                         Error::Inside(cause) => Failure::internal(cause.context("an agent cannot be started")).message,
