@@ -22,6 +22,7 @@ pub mod pace;
 pub mod secrets;
 
 // The rooms.
+pub mod agents;
 pub mod auth;
 pub mod images;
 pub mod services;
