@@ -174,7 +174,7 @@ scene('a recording is made, played, sought in and downloaded', async ({ hub, pag
     await page.locator('.rec').waitFor({ state: 'detached' });
     await choose('Recordings…');
     await page.getByRole('dialog').filter({ visible: true }).locator('a.play').first().click();
-    await page.waitForURL('**/terminals/recordings/*');
+    await page.waitForURL('**/recordings/*');
     const play = page.getByRole('button', { name: /^(play|pause)/i });
     await until('it is there', () => play.isEnabled());
     await page.getByRole('radio', { name: '8×' }).click();

@@ -171,7 +171,7 @@ pub(crate) fn App(
                     <Route path=path!("/images/:id") view={Lazy::<pages::Image>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/terminals") view={Lazy::<pages::Terminals>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/terminals/:name") view={Lazy::<pages::Terminal>::new()} ssr=SsrMode::Async />
-                    <Route path=path!("/terminals/recordings/:id") view={Lazy::<pages::Recording>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("/recordings/:id") view={Lazy::<pages::Recording>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/services") view={Lazy::<pages::Services>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/connect") view={Lazy::<pages::Connect>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/settings") view={Lazy::<pages::Settings>::new()} ssr=SsrMode::Async />

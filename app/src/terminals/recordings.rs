@@ -42,7 +42,7 @@ fn body(name: String, may: Memo<bool>) -> AnyView {
         });
         view! {
             <tr>
-                <td><a class="play" href=format!("/terminals/recordings/{id}")>{icon("play")} <Ago at=one.started_at /></a></td>
+                <td><a class="play" href=format!("/recordings/{id}")>{icon("play")} <Ago at=one.started_at /></a></td>
                 <td>{length.unwrap_or_else(|| "runs".to_owned())}</td>
                 <td class="num">{bytes(one.bytes)}</td>
                 <td class="act">
