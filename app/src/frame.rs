@@ -8,10 +8,15 @@ use leptos_router::{
     path,
 };
 use serde::{Deserialize, Serialize};
-use server::caller::{Right, Role};
+use server::{
+    caller::{Right, Role},
+    events::Topic,
+};
 
 use crate::{
-    Refusal, live,
+    Refusal,
+    agents::calls::agents_waiting,
+    live,
     live::{Link, Live},
     overview, pages,
     ui::{self, icon},
@@ -59,10 +64,11 @@ pub(crate) fn use_me() -> MeSignal {
 }
 
 /// The pages of the rail: address, name, icon, key after `g`.
-pub(crate) const PAGES: [(&str, &str, &str, &str); 5] = [
+pub(crate) const PAGES: [(&str, &str, &str, &str); 6] = [
     ("/overview", "Overview", "home", "o"),
-    ("/images", "Images", "image", "i"),
+    ("/agents", "Agents", "crew", "a"),
     ("/terminals", "Terminals", "terminal", "x"),
+    ("/images", "Images", "image", "i"),
     ("/services", "Services", "server", "v"),
     ("/settings", "Settings", "gear", ","),
 ];
@@ -98,6 +104,19 @@ fn theme() -> &'static str {
     use_context::<axum::http::request::Parts>().map_or("system", |parts| crate::site::theme(&parts.headers))
 }
 
+/// The hub's address as people are told it, if one is configured.
+#[cfg(feature = "ssr")]
+pub(crate) fn home() -> Option<String> {
+    let parts = use_context::<axum::http::request::Parts>()?;
+    Some(parts.extensions.get::<server::http::Visit>()?.home.as_ref()?.as_ref().to_owned())
+}
+
+/// See above.
+#[cfg(not(feature = "ssr"))]
+pub(crate) fn home() -> Option<String> {
+    leptos::prelude::document().document_element()?.get_attribute("data-home")
+}
+
 /// The document of signed-in pages: hydrates.
 #[cfg(feature = "ssr")]
 pub(crate) fn document() -> impl IntoView {
@@ -112,7 +131,7 @@ pub(crate) fn document() -> impl IntoView {
     }
     view! {
         <!DOCTYPE html>
-        <html lang="en" data-theme=theme() data-now=now().to_string()>
+        <html lang="en" data-theme=theme() data-now=now().to_string() data-home=home()>
             <head>
                 {head("")}
                 <script type="importmap" nonce=nonce inner_html=crate::site::import_map()></script>
@@ -167,6 +186,7 @@ pub(crate) fn App(
             <main id="main" tabindex="-1">
                 <Routes fallback=missing_page>
                     <Route path=path!("/overview") view=overview::Overview ssr=SsrMode::Async />
+                    <Route path=path!("/agents") view={Lazy::<pages::Agents>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/images") view={Lazy::<pages::Images>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/images/:id") view={Lazy::<pages::Image>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/terminals") view={Lazy::<pages::Terminals>::new()} ssr=SsrMode::Async />
@@ -186,7 +206,15 @@ pub(crate) fn App(
 /// The navigation: a rail at the left, a bar at the bottom of a phone.
 #[component]
 fn Rail() -> impl IntoView {
-    let me = use_me();
+    let (me, live) = (use_me(), live::live());
+    let waiting = Resource::new(move || live.version(Topic::Agents), |_| agents_waiting());
+    let badge = move |address: &str| {
+        (address == "/agents").then(|| {
+            let n = move || waiting.get().and_then(Result::ok).filter(|n| *n > 0);
+            let one = |n: usize| view! { <span class="count" title="agents that need you">{n} <span class="hidden">" need you"</span></span> };
+            view! { <Transition>{move || n().map(one)}</Transition> }
+        })
+    };
     view! {
         <nav class="rail" aria-label="Pages">
             <a class="brand" href="/" rel="external" aria-label="central-mcp, the landing page">{icon("mark")} <span>"central-mcp"</span></a>
@@ -197,7 +225,7 @@ fn Rail() -> impl IntoView {
                         view! {
                             <li>
                                 <A href=address>
-                                    {icon(sign)} <span class="name">{name}</span> <kbd aria-hidden="true">"g " {key}</kbd>
+                                    {icon(sign)} <span class="name">{name}</span> {badge(address)} <kbd aria-hidden="true">"g " {key}</kbd>
                                 </A>
                             </li>
                         }

@@ -6,7 +6,7 @@
 use leptos::{lazy, prelude::*};
 use leptos_router::{LazyRoute, lazy_route};
 
-use crate::{connect, images, services, settings, terminals};
+use crate::{agents, connect, images, services, settings, terminals};
 
 /// Makes pages whose code comes in one file: the function named first is split off, with everything that only they use.
 macro_rules! together {
@@ -74,6 +74,20 @@ impl LazyRoute for Services {
 
     fn view(_page: Self) -> AnyView {
         services::Services().into_any()
+    }
+}
+
+/// The crew.
+pub(crate) struct Agents;
+
+#[lazy_route]
+impl LazyRoute for Agents {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_page: Self) -> AnyView {
+        agents::Agents().into_any()
     }
 }
 

@@ -202,6 +202,14 @@ pub fn default_data() -> PathBuf {
         .map_or_else(|| PathBuf::from("central-mcp-data"), |base| base.join("central-mcp"))
 }
 
+/// The folders where programs are looked for: `PATH`, then the one below the home folder where installers put theirs, which
+/// a service's `PATH` lacks.
+pub fn programs() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let local = home().map(|home| home.join(".local/bin"));
+    std::env::split_paths(&path).filter(|folder| !folder.as_os_str().is_empty()).chain(local).collect()
+}
+
 /// What a terminal's programs may know of the hub's own environment: where programs and the home are, who they run as, the
 /// language. Nothing else of it, for it may hold secrets.
 pub fn shell_environment() -> Vec<(String, String)> {

@@ -6,8 +6,10 @@ use anyhow::Context;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    agents::Agents,
     auth::Auth,
     clock::Clock,
+    config,
     db::Db,
     events::Events,
     images::Images,
@@ -27,6 +29,8 @@ pub struct Hub {
     pub images: Images,
     /// Terminals.
     pub terminals: Terminals,
+    /// Agents.
+    pub agents: Agents,
     /// The audit log.
     pub events: Events,
     /// The time.
@@ -51,7 +55,8 @@ impl Hub {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let events = Events::open(db.clone(), clock.clone()).await?;
         let auth = Auth::open(db.clone(), events.clone(), clock.clone()).await?;
-        let services = Services::open(db.clone(), events.clone(), clock.clone(), secrets, Endpoint::client()?);
+        let auth = auth.with_doorman(&tasks, stop.clone()).await?;
+        let services = Services::open(db.clone(), events.clone(), clock.clone(), secrets.clone(), Endpoint::client()?);
         let images = Images::open(
             db.clone(),
             events.clone(),
@@ -63,7 +68,17 @@ impl Hub {
         )?;
         let terminals =
             Terminals::open(db.clone(), events.clone(), clock.clone(), data, tasks.clone(), stop.clone()).await?;
-        Ok(Self { auth, services, images, terminals, events, clock, db, tasks, stop, lock: Arc::new(lock) })
+        let agents = Agents::open(
+            db.clone(),
+            events.clone(),
+            clock.clone(),
+            secrets,
+            auth.clone(),
+            terminals.clone(),
+            data,
+            config::programs(),
+        );
+        Ok(Self { auth, services, images, terminals, agents, events, clock, db, tasks, stop, lock: Arc::new(lock) })
     }
 
     /// Ends: tells everything to stop, waits up to 10 s for what runs, writes the database back.

@@ -17,9 +17,12 @@ pub mod config;
 #[cfg(feature = "ssr")]
 pub mod db;
 #[cfg(feature = "ssr")]
+pub mod pace;
+#[cfg(feature = "ssr")]
 pub mod secrets;
 
 // The rooms.
+pub mod agents;
 pub mod auth;
 pub mod images;
 pub mod services;

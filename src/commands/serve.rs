@@ -37,6 +37,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     if let Err(error) = http::local_socket(&hub, &config.data) {
         tracing::warn!(%error, "no local socket; `central-mcp terminal` cannot reach this hub");
     }
+    hub.agents.begin(local_mcp(address), config.keeping.first_crew).await?;
     let _loops = loops::start(&hub, config.keeping);
     let oauth = oauth.map(|options| Oauth::open(&hub, options)).transpose()?;
     let options = ServeOptions {
@@ -88,6 +89,16 @@ fn oauth(config: &Config) -> anyhow::Result<Option<OauthOptions>> {
          set it too, or leave oauth off",
     )?;
     OauthOptions::new(url, app::site::consent).map(Some)
+}
+
+/// Where programs on this machine reach the hub's MCP: never through a proxy, or a certificate that is not there yet.
+fn local_mcp(address: std::net::SocketAddr) -> String {
+    let host = match address.ip() {
+        ip if ip.is_unspecified() && ip.is_ipv4() => std::net::Ipv4Addr::LOCALHOST.into(),
+        ip if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}/mcp", std::net::SocketAddr::new(host, address.port()))
 }
 
 /// SIGTERM and SIGINT end the hub in order.

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use server::{
+    agents::Waiting,
     events::EventView,
     images::{ImageStats, ImageView},
     services::ServiceView,
@@ -13,6 +14,8 @@ use crate::Refusal;
 /// Everything that the overview shows, in one answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct OverviewView {
+    /// Agents that need somebody, the one that waits longest first.
+    pub(crate) waiting: Vec<Waiting>,
     /// Totals.
     pub(crate) stats: ImageStats,
     /// Running and waiting images, at most 4.
@@ -33,7 +36,8 @@ pub(crate) async fn load_overview() -> Result<OverviewView, Refusal> {
     use server::images::{ImageFilter, ImageStatus};
     let (hub, who) = crate::failure::entered()?;
     // None waits for another, and there are several readers.
-    let (stats, mut open, ended, services, mut events) = tokio::try_join!(
+    let (waiting, stats, mut open, ended, services, mut events) = tokio::try_join!(
+        hub.agents.waiting(&who),
         hub.images.stats(&who),
         hub.images.list(&who, ImageFilter { ended: Some(false), ..Default::default() }),
         hub.images.list(&who, ImageFilter { ended: Some(true), limit: 20, ..Default::default() }),
@@ -53,5 +57,5 @@ pub(crate) async fn load_overview() -> Result<OverviewView, Refusal> {
     // That it began says nothing once it has ended, and while it is drawn the card of pictures shows it.
     events.retain(|event| !matches!(event.kind.as_str(), "started" | "cancelling"));
     events.truncate(18);
-    Ok(OverviewView { stats, open, pictures, failed, services, events })
+    Ok(OverviewView { waiting, stats, open, pictures, failed, services, events })
 }

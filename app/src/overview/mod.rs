@@ -24,7 +24,7 @@ use crate::{
 #[component]
 pub(crate) fn Overview() -> impl IntoView {
     let live = live();
-    let changed = move || (live.version(Topic::Images), live.version(Topic::Services), live.version(Topic::Auth));
+    let changed = move || [Topic::Agents, Topic::Images, Topic::Services, Topic::Auth].map(|topic| live.version(topic));
     let overview = Resource::new(changed, |_| load_overview());
     view! {
         <Bar title="Overview">
@@ -46,6 +46,9 @@ fn sentence(view: &OverviewView) -> AnyView {
     let stats = &view.stats;
     let down = view.services.iter().filter(|service| service.active && service.health() == Health::Down).count() as i64;
     let mut parts: Vec<(String, &'static str, &'static str)> = Vec::new();
+    if !view.waiting.is_empty() {
+        parts.push((count(view.waiting.len() as i64, "agent", "agents"), " waiting for you", "/agents"));
+    }
     if down > 0 {
         parts.push((count(down, "service", "services"), " down", "/services"));
     }
@@ -79,7 +82,7 @@ fn body(view: OverviewView) -> impl IntoView {
     let connected = !view.services.is_empty();
     view! {
         <div class="overview">
-            <Needs services=view.services.clone() failed=view.failed />
+            <Needs waiting=view.waiting services=view.services.clone() failed=view.failed />
             <Steps stats=view.stats.clone() connected=connected />
             <div class="board">
                 <Pictures stats=view.stats.clone() open=view.open pictures=view.pictures />

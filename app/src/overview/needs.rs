@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 use server::{
+    agents::Waiting,
     caller::Right,
     images::{ImageStats, ImageView},
     services::{Health, ServiceView},
@@ -12,9 +13,11 @@ use crate::{
     ui::{Ago, StatusBadge, actor_face},
 };
 
-/// Services that are down and images that failed; nothing at all while there are none.
+/// Agents that wait, services that are down, images that failed; nothing at all while there are none.
 #[component]
 pub(super) fn Needs(
+    /// Agents that wait for somebody.
+    waiting: Vec<Waiting>,
     /// All services.
     services: Vec<ServiceView>,
     /// Failed within the last day.
@@ -22,14 +25,28 @@ pub(super) fn Needs(
 ) -> impl IntoView {
     let down: Vec<_> =
         services.into_iter().filter(|service| service.active && service.health() == Health::Down).collect();
-    (!down.is_empty() || !failed.is_empty()).then(|| {
+    (!waiting.is_empty() || !down.is_empty() || !failed.is_empty()).then(|| {
         view! {
             <section class="card needs" aria-labelledby="needs">
                 <header><h2 id="needs">"Needs you"</h2></header>
-                <ul class="lines">{down.into_iter().map(service).collect_view()} {failed.into_iter().map(image).collect_view()}</ul>
+                <ul class="lines">
+                    {waiting.into_iter().map(agent).collect_view()} {down.into_iter().map(service).collect_view()} {failed.into_iter().map(image).collect_view()}
+                </ul>
             </section>
         }
     })
+}
+
+fn agent(waiting: Waiting) -> impl IntoView {
+    let terminal = format!("/terminals/agent-{}", waiting.slug);
+    view! {
+        <li class="asks">
+            {actor_face(&format!("agent:{}", waiting.slug))}
+            <a href=terminal.clone()><b>{waiting.name}</b> " " {waiting.needs.text}</a>
+            <Ago at=waiting.needs.since />
+            <a class="button" href=terminal>"Open terminal"</a>
+        </li>
+    }
 }
 
 fn service(service: ServiceView) -> impl IntoView {

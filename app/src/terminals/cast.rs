@@ -1,4 +1,4 @@
-//! A recording as a timeline: asciicast v3, as `GET /recordings/ID.cast` gives it. Without a browser.
+//! A recording as a timeline: asciicast v3, as `GET /casts/ID.cast` gives it. Without a browser.
 
 use serde::Deserialize;
 

@@ -166,7 +166,7 @@ fn controls(desk: Desk, id: RecordingId) -> AnyView {
             <output>{times}</output>
             <div class="segments" role="radiogroup" aria-label="Speed">{SPEEDS.map(speed).into_iter().collect_view()}</div>
             <button class="chip" type="button" aria-pressed=move || desk.skip.get().to_string() on:click=move |_| desk.cut_pauses()>"Skip pauses over 2 s"</button>
-            <a class="button" href=format!("/recordings/{id}.cast?download") rel="external" download="">{icon("download")} "Download"</a>
+            <a class="button" href=format!("/casts/{id}.cast?download") rel="external" download="">{icon("download")} "Download"</a>
         </footer>
     }
     .into_any()

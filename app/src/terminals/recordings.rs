@@ -46,7 +46,7 @@ fn body(name: String, may: Memo<bool>) -> AnyView {
                 <td>{length.unwrap_or_else(|| "runs".to_owned())}</td>
                 <td class="num">{bytes(one.bytes)}</td>
                 <td class="act">
-                    <a class="button quiet" href=format!("/recordings/{id}.cast?download") rel="external" download="" aria-label="Download" title="Download (asciicast)">{icon("download")}</a>
+                    <a class="button quiet" href=format!("/casts/{id}.cast?download") rel="external" download="" aria-label="Download" title="Download (asciicast)">{icon("download")}</a>
                     {delete}
                 </td>
             </tr>

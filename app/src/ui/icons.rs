@@ -7,6 +7,9 @@ pub(crate) fn icon(name: &str) -> impl IntoView + use<> {
     let path = match name {
         "mark" => "M12 9a3 3 0 1 1 0 6 3 3 0 0 1 0-6ZM12 3v6m0 6v6M3 12h6m6 0h6",
         "home" => "M4 11l8-7 8 7v9h-5v-6H9v6H4z",
+        "crew" => {
+            "M9 5a3.5 3.5 0 1 1 0 7 3.5 3.5 0 0 1 0-7ZM3 20c0-4 2.5-6 6-6s6 2 6 6M16 5.5a3 3 0 0 1 0 6M18 14.5c2 .8 3 2.7 3 5.5"
+        }
         "image" => "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M9 9h.01",
         "server" => "M4 5h16v6H4zM4 13h16v6H4zM8 8h.01M8 16h.01",
         "gear" => {

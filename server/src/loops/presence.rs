@@ -1,4 +1,5 @@
-//! `presence`: who is there. Keyboards that nobody types on are free again, what should be recorded is.
+//! `presence`: who is there. Agents' sessions are kept as they are wanted, who of them waits is seen; keyboards that nobody
+//! types on are free again, what should be recorded is.
 
 use std::time::Duration;
 
@@ -10,20 +11,31 @@ pub(super) struct Presence {
     /// What should run is started once; who ends a shell of their own has ended it.
     begun: bool,
     first_crew: bool,
+    /// Why there are no terminals, once it was said.
+    without: Option<String>,
 }
 
 impl Presence {
     pub(super) fn new(hub: &Hub, first_crew: bool) -> Self {
-        Self { hub: hub.clone(), begun: false, first_crew }
+        Self { hub: hub.clone(), begun: false, first_crew, without: None }
     }
 }
 
 impl Activate for Presence {
     const NAME: &'static str = "presence";
-    const PERIOD: Duration = Duration::from_secs(5);
+    const PERIOD: Duration = Duration::from_secs(3);
 
     async fn activate(&mut self) -> anyhow::Result<String> {
         let terminals = &self.hub.terminals;
+        // Without tmux the hub goes on without terminals; that is said once, and again to whoever starts one.
+        if let Err(why) = terminals.ready().await {
+            let why = why.to_string();
+            if self.without.as_ref() != Some(&why) {
+                tracing::warn!(why, "there are no terminals");
+                self.without = Some(why.clone());
+            }
+            return Ok(why);
+        }
         terminals.settle_keyboards().await?;
         if !self.begun {
             if self.first_crew {
@@ -34,6 +46,6 @@ impl Activate for Presence {
             return Ok(format!("started {started} terminals"));
         }
         terminals.reconcile_recording().await?;
-        Ok("settled".to_owned())
+        Ok(self.hub.agents.activate().await?)
     }
 }

@@ -1,0 +1,132 @@
+//! One agent: how it is, what it needs, what can be done with it.
+
+use leptos::prelude::*;
+use server::{
+    agents::{AgentState, AgentView, Presence},
+    caller::Right,
+    clock::Timestamp,
+};
+
+use super::{Desk, calls};
+use crate::{
+    frame::use_me,
+    live::live,
+    services::Act,
+    ui::{Ago, StatusBadge, Words, actor_face, agent_hue, icon, say},
+};
+
+/// The card. It stays in place while its facts change, so that the focus is kept.
+#[component]
+pub(super) fn Card(
+    /// The agent as first listed.
+    first: AgentView,
+    /// The page's list, for what is new of it, and its dialogs.
+    desk: Desk,
+) -> impl IntoView {
+    let (me, list) = (use_me(), desk.list);
+    let (id, name, slug) = (first.id, first.draft.name.clone(), first.draft.slug.clone());
+    let terminal = format!("/terminals/{}", first.terminal);
+    // The last known facts stand in while the agent leaves the list.
+    let agent = Memo::new(move |old: Option<&AgentView>| {
+        let all = list.get().and_then(Result::ok).unwrap_or_default();
+        let now = all.into_iter().find(|agent| agent.id == id);
+        now.unwrap_or_else(|| old.unwrap_or(&first).clone())
+    });
+    let state = Memo::new(move |_| agent.with(|agent| agent.state));
+    let waits = Memo::new(move |_| agent.with(|agent| agent.needs.is_some()));
+    let act = Act::new();
+    let done = move |words: &'static str| {
+        move |agent: AgentView| {
+            say(format!("{} {words}", agent.draft.name));
+            list.refetch();
+        }
+    };
+    let start = move |_| act.run(calls::start_agent(id), done("is started"));
+    let stop = move |_| act.run(calls::stop_agent(id), done("is stopped"));
+    let restart = move |_| act.run(calls::restart_agent(id), done("is started again"));
+    let look = {
+        let terminal = terminal.clone();
+        move || {
+            let class = if waits.get() { "button primary" } else { "button" };
+            (state.get() == AgentState::Running)
+                .then(|| view! { <a class=class href=terminal.clone()>{icon("terminal")} " Open terminal"</a> })
+        }
+    };
+    let busy = move || act.busy();
+    let buttons = move || {
+        me.may(Right::Operate).then(|| {
+            let first = match state.get() {
+                AgentState::Stopped => view! { <button type="button" disabled=busy on:click=start>"Start"</button> }.into_any(),
+                AgentState::Starting => view! {
+                    <button type="button" disabled=busy on:click=restart>"Start now"</button>
+                    <button type="button" disabled=busy on:click=stop>"Stop"</button>
+                }
+                .into_any(),
+                AgentState::Running => view! {
+                    <button type="button" disabled=busy on:click=stop>"Stop"</button>
+                    <button type="button" disabled=busy on:click=restart>"Restart"</button>
+                }
+                .into_any(),
+            };
+            view! {
+                {first}
+                <button type="button" on:click=move |_| desk.edit(Some(agent.get_untracked()))>"Edit"</button>
+                <button class="quiet" type="button" on:click=move |_| desk.deletion.ask(agent.get_untracked())>"Delete"</button>
+            }
+        })
+    };
+    view! {
+        <article class="card agent" class:waits=waits aria-label=name style=format!("--hue:{}", agent_hue(&slug))>
+            {move || facts(agent.get())}
+            <Words failure=act.failure />
+            <div class="actions">{look} {buttons}</div>
+        </article>
+    }
+}
+
+fn facts(agent: AgentView) -> AnyView {
+    let (word, class) = match agent.state {
+        AgentState::Running => (agent.state.word(), "ok"),
+        AgentState::Starting => (agent.state.word(), "warn"),
+        AgentState::Stopped => (agent.state.word(), "quiet"),
+    };
+    let draft = agent.draft;
+    let mut facts = vec![agent.profile];
+    facts.extend(Some(draft.model).filter(|model| !model.is_empty()));
+    facts.extend(draft.machine.map(|machine| format!("on {machine}")));
+    facts.extend((!draft.restart_on_exit).then(|| "not restarted".to_owned()));
+    let folder =
+        if draft.folder.is_empty() { format!("agents/{}/work in the data folder", draft.slug) } else { draft.folder };
+    let needs = agent.needs.map(|needs| view! { <p class="need"><span>{needs.text}</span> <Ago at=needs.since /></p> });
+    let since = agent.started_at.map(|at| view! { <span class="quiet">"since " <Ago at=at /></span> });
+    view! {
+        <header>
+            {actor_face(&format!("agent:{}", draft.slug))}
+            <h2>{draft.name} " " <span class="mono quiet">{draft.slug.clone()}</span></h2>
+            {presence(agent.contact)}
+        </header>
+        {needs}
+        {(!draft.role.is_empty()).then(|| view! { <p>{draft.role}</p> })}
+        <p class="what">
+            <StatusBadge word=word class=class /> {since} <span>{facts.join(" · ")}</span>
+        </p>
+        <p class="what quiet"><code class="mono">{folder}</code></p>
+        {agent.problem.map(|problem| view! { <p class="problem">{problem}</p> })}
+    }
+    .into_any()
+}
+
+/// The word, how old what it says is, and what that was. It ages by itself.
+fn presence(contact: Option<server::agents::Contact>) -> AnyView {
+    let live = live();
+    let now = Memo::new(move |_| Presence::of(contact, Timestamp::from_millis(live.now.get())));
+    let heard = contact.map(|contact| {
+        let title = match contact.kind {
+            server::agents::ContactKind::Call => "The last call over MCP, to the minute",
+            server::agents::ContactKind::Terminal => "The last output in its terminal",
+        };
+        view! { <span title=title>" · " {contact.kind.words()} " " <Ago at=contact.at /></span> }
+    });
+    view! { <span class="presence" data-presence=move || now.get().word()>{move || now.get().word()} {heard}</span> }
+        .into_any()
+}

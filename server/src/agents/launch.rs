@@ -1,0 +1,316 @@
+//! Starting and ending sessions, and the reconciler that keeps them as they are wanted.
+
+use std::path::PathBuf;
+
+use super::{
+    AgentState, Agents, Wanted, environment, files, profiles,
+    room::{KEEPER, event},
+    rules::Step,
+    sessions::of_tokens,
+    store::{self, AgentRow},
+    terminal,
+};
+use crate::{
+    auth::{NewToken, TokenDraft},
+    caller::{Actor, Role},
+    error::{Error, Failure, FailureKind},
+    id::TokenId,
+    terminals::{LiveSession, StartSession},
+};
+
+impl Agents {
+    /// Compares what is wanted with what runs, and moves it there: starts what should run (with back-off), ends what should
+    /// not, reads the screens, and writes into the log who came, went, asks. Safe to run at any time; says what it found.
+    pub async fn activate(&self) -> Result<String, Error> {
+        if self.address().is_none() {
+            return Ok("the hub does not listen yet".to_owned());
+        }
+        let turn = self.turn.lock().await;
+        let (rows, tokens) = tokio::try_join!(store::list(self.db.read()), self.auth.tokens(&KEEPER))?;
+        let live = match self.terminals.live().await {
+            Ok(live) => live,
+            // No tmux: nothing runs and nothing can. It is said with each agent; the loop is not at fault.
+            Err(Error::Refused(failure)) => {
+                for row in rows.iter().filter(|row| row.wanted == Wanted::Running) {
+                    self.seen().entry(row.id).or_default().problem = Some(failure.message.clone());
+                }
+                return Ok(failure.message);
+            }
+            Err(error) => return Err(error),
+        };
+        // Sessions come first for all: a slow screen must not hold up a start. Nor does one agent's failure the others.
+        let mut failed = Ok(());
+        for row in &rows {
+            let (used, _) = of_tokens(&tokens, &row.draft.slug, row.token_id);
+            self.seen().entry(row.id).or_default().call = used;
+            failed = failed.and(self.keep(row, session(&live, row)).await);
+        }
+        drop(turn);
+        for row in &rows {
+            failed = failed.and(self.look(row, session(&live, row)).await);
+        }
+        failed?;
+        let crew = self.seen();
+        let all = || rows.iter().filter_map(|row| Some((row, crew.get(&row.id)?)));
+        let running = all().filter(|(row, seen)| seen.state(row.wanted) == AgentState::Running).count();
+        let waiting = all().filter(|(_, seen)| seen.needs.is_some()).count();
+        Ok(format!("{running} of {} agents run, {waiting} need somebody", rows.len()))
+    }
+
+    /// Moves one session towards what is wanted of it.
+    async fn keep(&self, row: &AgentRow, live: Option<&LiveSession>) -> Result<(), Error> {
+        if row.draft.machine.is_some() {
+            return Ok(()); // its machine's own runner keeps it
+        }
+        let now = self.clock.now();
+        let step = {
+            let mut crew = self.seen();
+            let seen = crew.entry(row.id).or_default();
+            if let Some(session) = live {
+                seen.activity = seen.activity.max(Some(session.activity));
+            }
+            let was = seen.life.up;
+            let step = seen.life.step(live.is_some(), row.wanted, row.draft.restart_on_exit, now);
+            if was.is_some() && seen.life.up.is_none() {
+                seen.forget_screen();
+            }
+            step
+        };
+        match step {
+            Step::Nothing => Ok(()),
+            Step::Stop => self.end(&KEEPER.actor, row).await,
+            Step::Ended => {
+                let mut tx = self.db.write().await?;
+                store::set_wanted(&mut tx, row.id, Wanted::Stopped, now).await?;
+                self.events.commit(tx, &KEEPER.actor, event("ended", row)).await?;
+                self.end(&KEEPER.actor, row).await
+            }
+            Step::Start => {
+                // One that cannot be started must not keep the others from it; why is shown with it.
+                let kind = if row.token_id.is_none() { "started" } else { "restarted" };
+                if let Err(error) = self.launch(&KEEPER.actor, row, kind).await {
+                    let why = match error {
+                        Error::Refused(failure) => failure.message,
+                        Error::Inside(cause) => Failure::internal(cause.context("an agent cannot be started")).message,
+                    };
+                    let mut crew = self.seen();
+                    let seen = crew.entry(row.id).or_default();
+                    seen.life.failed(now);
+                    seen.problem = Some(why);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads one screen where it may have changed, and tells what is new.
+    async fn look(&self, row: &AgentRow, live: Option<&LiveSession>) -> Result<(), Error> {
+        let Some(profile) = profiles::find(&row.draft.profile) else { return Ok(()) };
+        let must = self.seen().get(&row.id).is_some_and(|seen| seen.life.up.is_some() && seen.must_read());
+        if let Some(session) = live.filter(|_| must) {
+            match self.terminals.screen_text(&session.name).await {
+                Ok(lines) => {
+                    let now = self.clock.now();
+                    self.seen().entry(row.id).or_default().read(lines, profile.words, now);
+                }
+                Err(Error::Refused(_)) => {} // it ended meanwhile
+                Err(error) => return Err(error),
+            }
+        }
+        let now = self.clock.now();
+        let news = {
+            let mut crew = self.seen();
+            let Some(seen) = crew.get_mut(&row.id) else { return Ok(()) };
+            if let Some(session) = live {
+                seen.judge(profile.words, session.bell, now);
+            }
+            seen.news(now)
+        };
+        for kind in news {
+            let tx = self.db.write().await?;
+            self.events.commit(tx, &KEEPER.actor, event(kind, row)).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts the session of an agent that does not run. The caller holds the turn.
+    pub(super) async fn launch(&self, actor: &Actor, row: &AgentRow, kind: &'static str) -> Result<(), Error> {
+        let Some(address) = self.address() else {
+            return Err(outside("the hub does not listen yet; try again in a moment"));
+        };
+        if let Some(machine) = &row.draft.machine {
+            return Err(outside(format!("the machine {machine} is not connected; start its runner, or take it away")));
+        }
+        // What can be refused is refused before anything is changed.
+        let own = environment::opened(&self.secrets, row.id, &row.environment)?;
+        let folder = working_folder(&row.draft.folder)?;
+        let token = self.renew_token(row).await?;
+        let started = self.launch_with(actor, row, &address, &token, own, folder).await;
+        if started.is_err() {
+            self.revoke(Some(token.token.id)).await?;
+        }
+        started?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        store::set_token(&mut tx, row.id, Some(token.token.id)).await?;
+        store::set_wanted(&mut tx, row.id, Wanted::Running, now).await?;
+        self.events.commit(tx, actor, event(kind, row)).await?;
+        let mut crew = self.seen();
+        let seen = crew.entry(row.id).or_default();
+        seen.forget_screen();
+        seen.problem = None;
+        seen.activity = Some(now);
+        seen.life.started(now);
+        Ok(())
+    }
+
+    async fn launch_with(
+        &self,
+        actor: &Actor,
+        row: &AgentRow,
+        address: &str,
+        token: &NewToken,
+        own: Vec<(String, String)>,
+        folder: Option<PathBuf>,
+    ) -> Result<(), Error> {
+        let draft = &row.draft;
+        let profile = profiles::find(&draft.profile)
+            .ok_or_else(|| Failure::invalid(format!("the profile {} is gone; choose another", draft.profile)))?;
+        let ready = files::prepare(&self.folder, &draft.slug, profile.connects, address, &token.secret)?;
+        let file = ready.config.display().to_string();
+        let (connects, variables) = profiles::connection(profile.connects, address, &file);
+
+        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut all = vec![
+            set("CENTRAL_MCP_URL", address),
+            set(profiles::TOKEN, &token.secret),
+            set("CENTRAL_MCP_CONFIG", &file),
+            set("CENTRAL_MCP_AGENT", &draft.slug),
+        ];
+        all.extend(variables);
+        all.extend(profile.environment.iter().filter_map(|(name, value)| Some(set(name, (*value)?))));
+        // The agent's own come last and win.
+        all.retain(|(name, _)| own.iter().all(|(other, _)| other != name));
+        all.extend(own);
+
+        let (argv, banner) = self.command(row, profile, &all, connects);
+        let start = StartSession {
+            name: terminal(&draft.slug),
+            argv,
+            environment: all,
+            folder: folder.unwrap_or(ready.work),
+            banner,
+            agent: Some(draft.slug.clone()),
+        };
+        self.terminals.start_session(actor, start).await
+    }
+
+    /// What is started: the program with what connects it, or a login shell that says what is missing.
+    fn command(
+        &self,
+        row: &AgentRow,
+        profile: &profiles::Profile,
+        environment: &[(String, String)],
+        connects: Vec<String>,
+    ) -> (Vec<String>, Option<String>) {
+        let mut argv = row.draft.command.clone();
+        if argv.is_empty() && !profile.program.is_empty() {
+            argv.push(profile.program.to_owned());
+        }
+        let Some(program) = argv.first().cloned() else { return (Vec::new(), None) };
+        let wants = profile.environment.iter().filter(|(_, value)| value.is_none());
+        let lacks: Vec<_> =
+            wants.map(|(name, _)| *name).filter(|name| environment.iter().all(|(it, _)| it != name)).collect();
+        let who = &row.draft.name;
+        if !lacks.is_empty() {
+            let banner = format!(
+                "{who} was not started: it has no {}.\nOpen the page Agents, edit {who}, enter it as a secret, and press Restart.",
+                lacks.join(" and no ")
+            );
+            return (Vec::new(), Some(banner));
+        }
+        let path = environment.iter().find(|(name, _)| name == "PATH");
+        let folders = path.map(|(_, value)| std::env::split_paths(value).collect::<Vec<_>>());
+        let Some(found) = files::find(&program, folders.as_deref().unwrap_or(&self.path)) else {
+            return (Vec::new(), Some(missing_banner(who, &program, profile)));
+        };
+        argv[0] = found.display().to_string();
+        argv.extend(profile.model(&row.draft.model));
+        argv.extend(connects);
+        (argv, None)
+    }
+
+    /// Ends a session if it runs, revokes its token, removes what held it. The caller holds the turn.
+    pub(super) async fn end(&self, actor: &Actor, row: &AgentRow) -> Result<(), Error> {
+        let name = terminal(&row.draft.slug);
+        if self.terminals.live().await?.iter().any(|session| session.name == name) {
+            self.terminals.stop_session(actor, &name).await?;
+        }
+        self.revoke(row.token_id).await?;
+        files::forget(&self.folder, &row.draft.slug);
+        let mut crew = self.seen();
+        let seen = crew.entry(row.id).or_default();
+        seen.forget_screen();
+        seen.problem = None;
+        seen.life = Default::default();
+        Ok(())
+    }
+
+    /// A fresh token in place of the old one.
+    async fn renew_token(&self, row: &AgentRow) -> Result<NewToken, Error> {
+        self.revoke(row.token_id).await?;
+        let draft = TokenDraft {
+            name: format!("agent {}", row.draft.slug),
+            role: Role::Agent,
+            agent: Some(row.draft.slug.clone()),
+            expires_in_days: None,
+        };
+        self.auth.create_token(&KEEPER, draft).await
+    }
+
+    async fn revoke(&self, token: Option<TokenId>) -> Result<(), Error> {
+        let Some(token) = token else { return Ok(()) };
+        match self.auth.revoke_token(&KEEPER, token).await {
+            // Somebody did it by hand.
+            Err(Error::Refused(failure)) if failure.kind == FailureKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    fn address(&self) -> Option<String> {
+        self.address.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}
+
+fn session<'a>(live: &'a [LiveSession], row: &AgentRow) -> Option<&'a LiveSession> {
+    let name = terminal(&row.draft.slug);
+    live.iter().find(|session| session.name == name)
+}
+
+/// The folder that was asked for, if one was; it must be there.
+fn working_folder(folder: &str) -> Result<Option<PathBuf>, Error> {
+    if folder.is_empty() {
+        return Ok(None);
+    }
+    let path = PathBuf::from(folder);
+    if !path.is_dir() {
+        return Err(Failure::invalid(format!("the folder {folder} is not there; make it, or choose another")).into());
+    }
+    Ok(Some(path))
+}
+
+fn missing_banner(who: &str, program: &str, profile: &profiles::Profile) -> String {
+    if program == profile.program {
+        return format!(
+            "{} is not installed on this machine, so {who} has an ordinary shell. To install it:\n\n  {}\n\nThen press Restart on the page Agents.",
+            profile.name, profile.install
+        );
+    }
+    format!(
+        "The program {program} was not found, so {who} has an ordinary shell. Install it, then press Restart on the page Agents."
+    )
+}
+
+fn outside(message: impl Into<String>) -> Error {
+    Failure::new(FailureKind::Outside, message).into()
+}

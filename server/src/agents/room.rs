@@ -1,0 +1,290 @@
+//! The room's methods.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    AgentDraft, AgentState, AgentView, ProfileView, Waiting, Wanted, files, profiles, rules,
+    sessions::{Crew, Seen, of_tokens},
+    store::{self, AgentRow},
+    terminal,
+};
+use crate::{
+    auth::{Auth, TokenView},
+    caller::{Caller, Right},
+    clock::{Clock, Timestamp},
+    db::Db,
+    error::{Error, Failure, FailureKind},
+    events::{Events, NewEvent, Topic},
+    id::AgentId,
+    secrets::Secrets,
+    terminals::Terminals,
+};
+
+/// The hub's own hand here, and the maker of agents' tokens: a token must not end with the account of who pressed "Start".
+pub(super) static KEEPER: Caller = Caller::of_loop("presence");
+
+/// The room's handle. Cheap to clone.
+#[derive(Clone)]
+pub struct Agents {
+    pub(super) db: Db,
+    pub(super) events: Events,
+    pub(super) clock: Clock,
+    pub(super) secrets: Secrets,
+    pub(super) auth: Auth,
+    pub(super) terminals: Terminals,
+    /// `DATA/agents`.
+    pub(super) folder: Arc<Path>,
+    /// Where programs are looked for.
+    pub(super) path: Arc<[PathBuf]>,
+    /// Where the hub answers MCP, once it does.
+    pub(super) address: Arc<Mutex<Option<String>>>,
+    pub(super) crew: Arc<Mutex<Crew>>,
+    /// Held while sessions are started and stopped, so that nobody starts one twice.
+    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Agents {
+    /// Opens the room. Nothing is started before [`Agents::begin`]. `path`: the folders where programs are looked for.
+    #[expect(clippy::too_many_arguments, reason = "the floor and two rooms; named once, in the hub")]
+    pub fn open(
+        db: Db,
+        events: Events,
+        clock: Clock,
+        secrets: Secrets,
+        auth: Auth,
+        terminals: Terminals,
+        data: &Path,
+        path: Vec<PathBuf>,
+    ) -> Self {
+        Self {
+            db,
+            events,
+            clock,
+            secrets,
+            auth,
+            terminals,
+            folder: data.join("agents").into(),
+            path: path.into(),
+            address: Arc::default(),
+            crew: Arc::default(),
+            turn: Arc::default(),
+        }
+    }
+
+    /// Says where the hub answers MCP (`http://127.0.0.1:3000/mcp`): from now on sessions are started. The very first time
+    /// the default crew is made, if it is wanted (`first_crew`).
+    pub async fn begin(&self, address: String, first_crew: bool) -> Result<(), Error> {
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        if !store::defaults_made(&mut tx).await? {
+            store::set_defaults_made(&mut tx, now).await?;
+            for draft in first_crew.then(rules::defaults).into_iter().flatten() {
+                let row = self.row(AgentId::new(now), rules::check(draft)?, &[], Wanted::Running, now)?;
+                store::insert(&mut tx, &row).await?;
+                self.events.append(&mut tx, &KEEPER.actor, event("added", &row)).await?;
+            }
+        }
+        // No event is the change's last word, for there may be none.
+        tx.commit().await?;
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        Ok(())
+    }
+
+    /// All agents by slug.
+    pub async fn list(&self, who: &Caller) -> Result<Vec<AgentView>, Error> {
+        who.must(Right::Look)?;
+        let (rows, tokens) = tokio::try_join!(store::list(self.db.read()), self.auth.tokens(&KEEPER))?;
+        Ok(rows.into_iter().map(|row| self.view(row, &tokens)).collect())
+    }
+
+    /// One agent.
+    pub async fn get(&self, who: &Caller, id: AgentId) -> Result<AgentView, Error> {
+        who.must(Right::Look)?;
+        let (row, tokens) = tokio::try_join!(self.stored(id), self.auth.tokens(&KEEPER))?;
+        Ok(self.view(row, &tokens))
+    }
+
+    /// The agents that need somebody, the one that waits longest first.
+    pub async fn waiting(&self, who: &Caller) -> Result<Vec<Waiting>, Error> {
+        who.must(Right::Look)?;
+        if self.seen().values().all(|seen| seen.needs.is_none()) {
+            return Ok(Vec::new());
+        }
+        let rows = store::list(self.db.read()).await?;
+        let crew = self.seen();
+        let needs = |row: AgentRow| {
+            let needs = crew.get(&row.id)?.needs.clone()?;
+            Some(Waiting { slug: row.draft.slug, name: row.draft.name, needs })
+        };
+        let mut waiting: Vec<_> = rows.into_iter().filter_map(needs).collect();
+        waiting.sort_by_key(|one| one.needs.since);
+        Ok(waiting)
+    }
+
+    /// The programs that an agent may run in.
+    pub fn profiles(&self, who: &Caller) -> Result<Vec<ProfileView>, Error> {
+        who.must(Right::Look)?;
+        let found = |program: &str| program.is_empty() || files::find(program, &self.path).is_some();
+        Ok(profiles::ALL.iter().map(|profile| profile.view(found(profile.program))).collect())
+    }
+
+    /// Makes an agent, not started.
+    pub async fn create(&self, who: &Caller, draft: AgentDraft) -> Result<AgentView, Error> {
+        who.must(Right::Operate)?;
+        let (draft, now) = (rules::check(draft)?, self.clock.now());
+        let row = self.row(AgentId::new(now), draft, &[], Wanted::Stopped, now)?;
+        let mut tx = self.db.write().await?;
+        if store::slug_taken(&mut tx, &row.draft.slug).await? {
+            return Err(conflict(format!("there is already an agent {}; choose another slug", row.draft.slug)));
+        }
+        store::insert(&mut tx, &row).await?;
+        self.events.commit(tx, &who.actor, event("added", &row)).await?;
+        self.get(who, row.id).await
+    }
+
+    /// Replaces an agent's settings, all but its slug. A session that runs keeps what it was started with.
+    pub async fn edit(&self, who: &Caller, id: AgentId, draft: AgentDraft) -> Result<AgentView, Error> {
+        who.must(Right::Operate)?;
+        let draft = rules::check(draft)?;
+        let old = self.stored(id).await?;
+        if draft.slug != old.draft.slug {
+            return Err(Failure::invalid("the slug stays for life; make another agent instead").into());
+        }
+        let row = self.row(id, draft, &old.environment, old.wanted, old.created_at)?;
+        let mut tx = self.db.write().await?;
+        if store::update(&mut tx, &row, self.clock.now()).await? == 0 {
+            return Err(missing().into());
+        }
+        self.events.commit(tx, &who.actor, event("changed", &row)).await?;
+        self.get(who, id).await
+    }
+
+    /// Ends an agent's session, revokes its token, forgets its settings. Its folder of work stays.
+    pub async fn delete(&self, who: &Caller, id: AgentId) -> Result<(), Error> {
+        who.must(Right::Operate)?;
+        let _turn = self.turn.lock().await;
+        let row = self.stored(id).await?;
+        self.end(&who.actor, &row).await?;
+        let mut tx = self.db.write().await?;
+        if store::delete(&mut tx, id).await? == 0 {
+            return Err(missing().into());
+        }
+        self.events.commit(tx, &who.actor, event("removed", &row)).await?;
+        self.seen().remove(&id);
+        match self.terminals.remove(who, &terminal(&row.draft.slug)).await {
+            // It was never started.
+            Err(Error::Refused(failure)) if failure.kind == FailureKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Starts an agent's session, and from then on keeps it running.
+    pub async fn start(&self, who: &Caller, id: AgentId) -> Result<AgentView, Error> {
+        who.must(Right::Operate)?;
+        let turn = self.turn.lock().await;
+        let row = self.stored(id).await?;
+        if self.is_live(&row).await? {
+            return Err(conflict(format!("{} runs already; restart it instead", row.draft.name)));
+        }
+        self.launch(&who.actor, &row, "started").await?;
+        drop(turn);
+        self.get(who, id).await
+    }
+
+    /// Ends an agent's session, and keeps it ended. Its token ends with it.
+    pub async fn stop(&self, who: &Caller, id: AgentId) -> Result<AgentView, Error> {
+        who.must(Right::Operate)?;
+        let turn = self.turn.lock().await;
+        let row = self.stored(id).await?;
+        if row.wanted == Wanted::Stopped && !self.is_live(&row).await? {
+            return Err(conflict(format!("{} is stopped already", row.draft.name)));
+        }
+        // First, so that a failure below leaves nothing that starts it again.
+        let mut tx = self.db.write().await?;
+        store::set_wanted(&mut tx, id, Wanted::Stopped, self.clock.now()).await?;
+        self.events.commit(tx, &who.actor, event("stopped", &row)).await?;
+        self.end(&who.actor, &row).await?;
+        drop(turn);
+        self.get(who, id).await
+    }
+
+    /// Ends an agent's session if it runs, and starts it with its present settings.
+    pub async fn restart(&self, who: &Caller, id: AgentId) -> Result<AgentView, Error> {
+        who.must(Right::Operate)?;
+        let turn = self.turn.lock().await;
+        let row = self.stored(id).await?;
+        self.end(&who.actor, &row).await?;
+        self.launch(&who.actor, &row, "restarted").await?;
+        drop(turn);
+        self.get(who, id).await
+    }
+
+    pub(super) async fn stored(&self, id: AgentId) -> Result<AgentRow, Error> {
+        Ok(store::get(self.db.read(), id).await?.ok_or_else(missing)?)
+    }
+
+    async fn is_live(&self, row: &AgentRow) -> Result<bool, Error> {
+        let name = terminal(&row.draft.slug);
+        Ok(self.terminals.live().await?.iter().any(|session| session.name == name))
+    }
+
+    fn view(&self, row: AgentRow, tokens: &[TokenView]) -> AgentView {
+        let (used, token_prefix) = of_tokens(tokens, &row.draft.slug, row.token_id);
+        let nothing = Seen::default();
+        let mut crew = self.seen();
+        if let Some(seen) = crew.get_mut(&row.id) {
+            seen.call = seen.call.max(used);
+        }
+        let seen = crew.get(&row.id).unwrap_or(&nothing);
+        let state = seen.state(row.wanted);
+        AgentView {
+            id: row.id,
+            profile: profiles::find(&row.draft.profile)
+                .map_or_else(|| row.draft.profile.clone(), |it| it.name.to_owned()),
+            terminal: terminal(&row.draft.slug),
+            wanted: row.wanted,
+            state,
+            started_at: seen.life.up,
+            next_try: seen.life.not_before.filter(|_| state == AgentState::Starting),
+            problem: seen.problem.clone(),
+            contact: seen.contact().or(used.map(|at| super::Contact { at, kind: super::ContactKind::Call })),
+            needs: seen.needs.clone(),
+            token_prefix,
+            created_at: row.created_at,
+            draft: AgentDraft { environment: super::environment::shown(&row.environment), ..row.draft },
+        }
+    }
+
+    /// What is stored of a checked draft. `before`: the variables whose secrets may be kept.
+    fn row(
+        &self,
+        id: AgentId,
+        mut draft: AgentDraft,
+        before: &[store::StoredVariable],
+        wanted: Wanted,
+        created_at: Timestamp,
+    ) -> Result<AgentRow, Error> {
+        let given = std::mem::take(&mut draft.environment);
+        let environment = super::environment::stored(&self.secrets, id, given, before)?;
+        Ok(AgentRow { id, draft, environment, token_id: None, wanted, created_at })
+    }
+
+    pub(super) fn seen(&self) -> MutexGuard<'_, Crew> {
+        self.crew.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) fn event(kind: &'static str, row: &AgentRow) -> NewEvent {
+    NewEvent::new(Topic::Agents, kind, row.id, row.draft.name.clone())
+}
+
+pub(super) fn conflict(message: String) -> Error {
+    Failure::new(FailureKind::Conflict, message).into()
+}
+
+fn missing() -> Failure {
+    Failure::not_found("this agent")
+}

@@ -1,0 +1,178 @@
+//! Sessions that end, and how they come back.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    agents::{
+        AgentState, Presence, Wanted,
+        rules::{Life, Step, wait},
+    },
+    clock::{MINUTE, SECOND},
+};
+
+#[test]
+fn the_wait_doubles_from_a_second_to_a_minute_and_is_short_again_after_five_minutes_of_life() {
+    let waits: Vec<_> = (0..9).map(|tries| wait(tries) / SECOND).collect();
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    assert_eq!(wait(u32::MAX), MINUTE);
+
+    let (mut life, mut now) = (Life::default(), Timestamp::from_millis(0));
+    let mut pauses = Vec::new();
+    for up in [0, 0, 0, 5 * MINUTE - 1, 5 * MINUTE, 0] {
+        assert_eq!(life.step(false, Wanted::Running, true, now), Step::Start);
+        life.started(now);
+        now = now.plus(up);
+        let gone = now;
+        while life.step(false, Wanted::Running, true, now) == Step::Nothing {
+            now = now.plus(SECOND);
+        }
+        pauses.push(now.since(gone) / SECOND);
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 1, 2]);
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_no_session_is_started_more_often_than_the_waits_allow(
+        steps in proptest::collection::vec((0_i64..20_000, any::<bool>(), any::<bool>()), 1..300),
+    ) {
+        let (mut life, mut now) = (Life::default(), Timestamp::from_millis(0));
+        let (mut starts, mut live, mut lived) = (Vec::new(), false, None::<Timestamp>);
+        for (pause, dies, fails) in steps {
+            now = now.plus(pause);
+            if dies {
+                live = false;
+            }
+            match life.step(live, Wanted::Running, true, now) {
+                Step::Start if fails => {
+                    starts.push(now);
+                    life.failed(now);
+                }
+                Step::Start => {
+                    prop_assert!(!live, "what runs is not started");
+                    starts.push(now);
+                    life.started(now);
+                    live = true;
+                    lived = Some(now);
+                }
+                step => prop_assert_eq!(step, Step::Nothing),
+            }
+            // Nobody waits for longer than a minute.
+            prop_assert!(life.not_before.is_none_or(|at| at.since(now) <= MINUTE));
+        }
+        let _ = lived;
+        // A session that dies at once: within any minute there are at most 1 + 2 + 4 + 8 + 16 + 32 s of waits, and each life
+        // of five minutes gives that once more.
+        for (n, start) in starts.iter().enumerate() {
+            let within = starts[n..].iter().filter(|other| other.since(*start) < MINUTE).count();
+            prop_assert!(within <= 14, "{within} starts within a minute");
+        }
+    }
+}
+
+#[test]
+fn a_session_that_nobody_wants_is_ended_and_one_that_ended_for_good_stays_so() {
+    let now = Timestamp::from_millis(0);
+    let mut life = Life::default();
+    assert_eq!(life.step(true, Wanted::Stopped, true, now), Step::Stop);
+    assert_eq!(life.step(false, Wanted::Stopped, true, now), Step::Nothing);
+    // Without restart, after the hub itself was restarted on a new boot: never seen, so it is started.
+    assert_eq!(life.step(false, Wanted::Running, false, now), Step::Start);
+    life.started(now);
+    assert_eq!(life.step(true, Wanted::Running, false, now), Step::Nothing);
+    assert_eq!(life.step(false, Wanted::Running, false, now), Step::Ended);
+}
+
+#[tokio::test]
+async fn a_program_that_ends_is_started_again_when_its_time_has_come() {
+    let (house, who) = (House::begun().await, Caller::cli());
+    house.program("brief", "exit 1");
+    let made = house.made(AgentDraft { command: vec!["brief".into()], ..draft("x", "shell") }).await;
+    let before = house.kinds().await.len();
+    house.agents.start(&who, made.id).await.unwrap();
+    until("its end", || async { house.running().await.is_empty() }).await;
+    house.agents.activate().await.unwrap();
+    let waits = house.get(&made).await;
+    assert_eq!((waits.state, waits.next_try), (AgentState::Starting, Some(house.clock.now().plus(SECOND))));
+
+    house.agents.activate().await.unwrap();
+    assert_eq!(house.kinds().await[before..], ["started"], "not before its time");
+    house.clock.advance(SECOND);
+    house.agents.activate().await.unwrap();
+    assert_eq!(house.kinds().await[before..], ["started", "restarted"]);
+
+    // Stopped by a person, it stays stopped.
+    until("its end", || async { house.running().await.is_empty() }).await;
+    house.agents.stop(&who, made.id).await.unwrap();
+    house.clock.advance(MINUTE);
+    house.agents.activate().await.unwrap();
+    assert_eq!(house.get(&made).await.state, AgentState::Stopped);
+    assert!(house.auth.tokens(&who).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn without_restart_the_end_is_the_end() {
+    let (house, who) = (House::begun().await, Caller::cli());
+    house.program("brief", "exit 0");
+    let asked = AgentDraft { command: vec!["brief".into()], restart_on_exit: false, ..draft("x", "shell") };
+    let made = house.made(asked).await;
+    house.agents.start(&who, made.id).await.unwrap();
+    until("its end", || async { house.running().await.is_empty() }).await;
+    house.agents.activate().await.unwrap();
+    let ended = house.get(&made).await;
+    assert_eq!((ended.state, ended.wanted), (AgentState::Stopped, Wanted::Stopped));
+    assert_eq!(house.kinds().await.last().map(String::as_str), Some("ended"));
+    assert!(house.auth.tokens(&who).await.unwrap().is_empty(), "its token ends with it");
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_started_says_why_and_holds_up_nobody() {
+    let (house, who) = (House::begun().await, Caller::cli());
+    let work = house.folder.path().join("work");
+    std::fs::create_dir(&work).unwrap();
+    let first = house.made(AgentDraft { folder: work.display().to_string(), ..draft("a", "shell") }).await;
+    let second = house.made(draft("b", "shell")).await;
+    for agent in [&first, &second] {
+        house.agents.start(&who, agent.id).await.unwrap();
+    }
+    std::fs::remove_dir(&work).unwrap();
+    for name in ["agent-a", "agent-b"] {
+        house.terminals.stop_session(&who.actor, name).await.unwrap();
+    }
+    house.agents.activate().await.unwrap();
+    house.clock.advance(SECOND);
+    house.agents.activate().await.unwrap();
+    assert_eq!(house.running().await, ["agent-b"]);
+    let first = house.get(&first).await;
+    assert_eq!(first.state, AgentState::Starting);
+    assert!(first.problem.unwrap().contains("is not there"));
+}
+
+#[tokio::test]
+async fn a_call_and_a_terminal_are_contacts_and_coming_back_is_told() {
+    let (house, who) = (House::begun().await, Caller::cli());
+    let made = house.made(draft("x", "shell")).await;
+    house.agents.start(&who, made.id).await.unwrap();
+    let view = house.get(&made).await;
+    assert_eq!(Presence::of(view.contact, house.clock.now()), Presence::Online);
+    house.agents.activate().await.unwrap();
+    house.clock.advance(11 * MINUTE);
+    house.agents.activate().await.unwrap();
+    assert_eq!(Presence::of(house.get(&made).await.contact, house.clock.now()), Presence::Offline);
+
+    // A token that a person made for this agent speaks for it too.
+    let draft = crate::auth::TokenDraft {
+        name: "laptop".into(),
+        role: Role::Agent,
+        agent: Some("x".into()),
+        expires_in_days: None,
+    };
+    let token = house.auth.create_token(&who, draft).await.unwrap();
+    house.auth.by_token(&token.secret).await.unwrap().unwrap();
+    house.agents.activate().await.unwrap();
+    let contact = house.get(&made).await.contact.unwrap();
+    assert_eq!((contact.at, contact.kind), (house.clock.now(), crate::agents::ContactKind::Call));
+    let kinds = house.kinds().await;
+    assert_eq!(kinds[kinds.len() - 2..], ["offline", "online"]);
+}
