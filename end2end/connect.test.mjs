@@ -1,7 +1,7 @@
 // "Connect an agent": a token made on the page lets a program in, and the page says so by itself.
 
 import assert from 'node:assert/strict';
-import { scene, until } from './program.mjs';
+import { SIZES, scene, until } from './program.mjs';
 import { open, setUp, signIn } from './screens.mjs';
 
 const step = (page, name) => page.getByRole('region', { name });
@@ -108,4 +108,27 @@ scene('who may not make tokens is told whom to ask, and still sees what to paste
     await page.getByText('Operators make tokens').waitFor();
     assert.equal(await page.getByRole('button', { name: 'Create token' }).count(), 0);
     assert.match(await commands(page).first().innerText(), /YOUR_TOKEN/);
+});
+
+scene('on a phone the page stays as wide as the screen, files keep their lines, and what is waited for stays in sight', async ({ hub, page }) => {
+    await setUp(page, hub);
+    await page.setViewportSize(SIZES.phone);
+    await open(page, '/connect?client=claude-code');
+    await page.getByRole('button', { name: 'Create token' }).click();
+    const waiting = step(page, 'See it connect').getByText('Waiting for the first call');
+    await waiting.waitFor();
+    const inSight = async () => {
+        const box = await waiting.boundingBox();
+        return box && box.y >= 0 && box.y + box.height <= SIZES.phone.height;
+    };
+    const file = page.locator('.paste.file code').first();
+    for (const line of [commands(page).first(), file]) {
+        await line.scrollIntoViewIfNeeded();
+        assert.ok(await inSight(), 'it is waited for in sight');
+    }
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), SIZES.phone.width);
+    const { lines, height, text } = await file.evaluate(code => ({
+        lines: code.textContent.split('\n').length, height: code.getBoundingClientRect().height, text: parseFloat(getComputedStyle(code).lineHeight),
+    }));
+    assert.ok(height < (lines + 2) * text, `${lines} lines in ${height} px`);
 });

@@ -11,7 +11,7 @@ scene('g and a letter goes to every screen', async ({ hub, page }) => {
     await setUp(page, hub);
     await live(page);
     await page.evaluate(() => { window.sameDocument = true; });
-    for (const [key, path] of [['i', '/images'], ['v', '/services'], [',', '/settings'], ['o', '/overview']]) {
+    for (const [key, path] of [['i', '/images'], ['x', '/terminals'], ['v', '/services'], [',', '/settings'], ['o', '/overview']]) {
         await page.keyboard.press('g');
         await page.keyboard.press(key);
         await page.waitForURL(`**${path}`);
@@ -62,7 +62,7 @@ scene('the palette opens, filters, goes with enter, and gives the focus back', a
     await until('escape closes it', async () => (await dialog(page).count()) === 0 || !(await dialog(page).first().isVisible()));
 });
 
-for (const path of ['/overview', '/images', '/services', '/connect', '/settings']) {
+for (const path of ['/overview', '/images', '/terminals', '/services', '/connect', '/settings']) {
     scene(`tab walks through ${path} and always shows where it is`, async ({ hub, page }) => {
         await setUp(page, hub);
         await open(page, path);

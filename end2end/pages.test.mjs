@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { startComfyui } from './comfyui.mjs';
 import { axe, PASSWORD, scene, SCREENS, SIZES } from './program.mjs';
-import { drawButton, drawing, fillForm, inGallery, live, open, setUp, signIn } from './screens.mjs';
+import { drawButton, drawing, fillForm, inGallery, live, onLine, open, setUp, shows, signIn, startTerminal, takeKeyboard, typeLine } from './screens.mjs';
 
 const THEMES = ['dark', 'light'];
 
@@ -59,7 +59,7 @@ scene('the pages for strangers are accessible and fit', async ({ hub, page }) =>
 scene('the empty screens are accessible, fit, and teach', async ({ hub, page }) => {
     await setUp(page, hub);
     const wrong = [];
-    for (const name of ['overview', 'images', 'services', 'connect', 'settings']) {
+    for (const name of ['overview', 'images', 'terminals', 'services', 'connect', 'settings']) {
         await open(page, `/${name}`);
         wrong.push(...await look(page, `${name}-empty`));
     }
@@ -153,6 +153,62 @@ scene('the filled screens are accessible and fit', async ({ hub, page, context, 
     }
 }, { timeout: 400_000 });
 
+// What an agent's program may look like, in 16, 256 and all colours.
+const SCREEN = String.raw`clear; printf '\033[34mcentral-mcp\033[0m on \033[35magent-c/limits\033[0m \033[2mis clean\033[0m\n\033[32m❯\033[0m cargo nextest run limits\n\033[2m    Finished\033[0m test profile in 2.31s\n'; for t in burst_is_refilled_by_time window_forgets_after_a_minute one_key_never_starves_another; do printf '    \033[32mPASS\033[0m [ 0.02s] server \033[38;5;75mlimits::%s\033[0m\n' $t; done; printf '    \033[33mSKIP\033[0m [      ] server limits::per_key_limit\n\033[38;2;255;120;90mThe limit itself is still an open question.\033[0m\n\033[30;47m 1 \033[0m \033[97;44m yes \033[0m \033[91mno\033[0m\n'`;
+
+scene('the terminals are accessible and fit', async ({ hub, page, context }) => {
+    await setUp(page, hub);
+    const wrong = [];
+    for (const name of ['agent-b', 'agent-d']) {
+        await startTerminal(page, name);
+        await takeKeyboard(page);
+        await typeLine(page, SCREEN);
+        await shows(page, 'per_key_limit');
+        await page.keyboard.press('Control+Shift+Enter');
+    }
+    await startTerminal(page, 'agent-c');
+    wrong.push(...await look(page, 'terminal-looking'));
+    await takeKeyboard(page);
+    await typeLine(page, SCREEN);
+    await shows(page, 'per_key_limit');
+    await page.locator('details.menu > summary').click();
+    await page.getByRole('button', { name: 'Record its output' }).click();
+    await page.locator('.rec').waitFor();
+    await page.waitForTimeout(2_500);
+    wrong.push(...await look(page, 'terminal'));
+    await page.locator('details.menu > summary').click();
+    wrong.push(...await look(page, 'terminal-menu'));
+    await page.getByRole('button', { name: 'Recordings' }).click();
+    await page.getByRole('dialog').filter({ visible: true }).locator('a.play').waitFor();
+    wrong.push(...await look(page, 'terminal-recordings'));
+    const recording = await page.locator('a.play').getAttribute('href');
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Share' }).click();
+    await page.getByRole('button', { name: 'Make a link' }).click();
+    const link = await page.locator('.secret code').innerText();
+    wrong.push(...await look(page, 'terminal-share'));
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'history' }).click();
+    await page.getByRole('searchbox', { name: 'Find in these lines' }).fill('limits');
+    await page.locator('.hits mark').first().waitFor();
+    wrong.push(...await look(page, 'terminal-history'));
+    const guest = await (await context()).newPage();
+    await guest.goto(link);
+    await shows(guest, 'per_key_limit');
+    wrong.push(...await look(guest, 'share'));
+    await guest.close();
+    await open(page, recording);
+    await page.getByRole('button', { name: 'Play' }).click();
+    await shows(page, 'per_key_limit');
+    wrong.push(...await look(page, 'recording'));
+    await open(page, '/terminals');
+    await page.locator('.thumb').filter({ hasText: 'per_key_limit' }).first().waitFor();
+    wrong.push(...await look(page, 'terminals'));
+    await page.getByRole('button', { name: 'Start a terminal' }).click();
+    wrong.push(...await look(page, 'terminals-start'));
+    clean(wrong);
+}, { timeout: 300_000 });
+
 scene('landing, set-up and sign-in transfer no script and stay small', async ({ hub, page }) => {
     for (const path of ['/', hub.setup, '/login']) {
         if (path === '/login') hub.owner();
@@ -221,7 +277,7 @@ scene('an address that does not exist says so with status 404', async ({ hub, pa
 
 scene('a stranger sees sign-in instead of every screen, and no data', async ({ hub, page }) => {
     hub.owner();
-    for (const path of ['/overview', '/images', '/services', '/connect', '/settings']) {
+    for (const path of ['/overview', '/images', '/terminals', '/terminals/system', '/services', '/connect', '/settings']) {
         await page.goto(path);
         const url = new URL(page.url());
         assert.equal(url.pathname, '/login', path);

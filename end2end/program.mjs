@@ -99,6 +99,8 @@ export class Program {
 
     async stop() {
         await this.down();
+        // The sessions outlive the hub on purpose.
+        spawnSync('tmux', ['-S', join(this.data, 'terminals', 'tmux.sock'), 'kill-server']);
         rmSync(this.data, { recursive: true, force: true });
     }
 }

@@ -77,3 +77,41 @@ export async function askAs(hub, token, draft) {
     assert.equal(answer.status, 200, await answer.clone().text());
     return answer.json();
 }
+
+/** Starts a terminal by the dialog of the wall; ends on its page, once its line stands. */
+export async function startTerminal(page, name, command = 'bash --norc --noprofile') {
+    await open(page, '/terminals');
+    await page.getByRole('button', { name: 'Start a terminal' }).first().click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel(/^name/i).fill(name);
+    await dialog.getByLabel(/^command/i).fill(command);
+    await dialog.getByRole('button', { name: 'Start', exact: true }).click();
+    await page.waitForURL(`**/terminals/${name}`);
+    await onLine(page);
+}
+
+/** The terminal of the open page is drawn, and who watches is known. */
+export async function onLine(page) {
+    await watching(page, /\d+ watching/);
+}
+
+/** Who watches the terminal of the open page, in its foot. */
+export const watching = (page, words) => page.locator('.terminal > footer').getByText(words).first().waitFor();
+
+/** What the terminal of the open page shows, as text. */
+export const shown = page => page.locator('.xterm-rows').innerText();
+
+/** Waits until the terminal shows a text. */
+export const shows = (page, text, ms) => until(`the terminal shows ${text}`, async () => (await shown(page)).includes(text), ms);
+
+/** Takes the keyboard, which is free. */
+export async function takeKeyboard(page) {
+    await page.getByRole('button', { name: 'Take keyboard' }).click();
+    await page.getByText('you hold the keyboard').waitFor();
+}
+
+/** Types a line into the terminal, whose keyboard is held. */
+export async function typeLine(page, line) {
+    await page.keyboard.type(line);
+    await page.keyboard.press('Enter');
+}

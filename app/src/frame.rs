@@ -104,6 +104,19 @@ fn theme() -> &'static str {
     use_context::<axum::http::request::Parts>().map_or("system", |parts| crate::site::theme(&parts.headers))
 }
 
+/// The hub's address as people are told it, if one is configured.
+#[cfg(feature = "ssr")]
+pub(crate) fn home() -> Option<String> {
+    let parts = use_context::<axum::http::request::Parts>()?;
+    Some(parts.extensions.get::<server::http::Visit>()?.home.as_ref()?.as_ref().to_owned())
+}
+
+/// See above.
+#[cfg(not(feature = "ssr"))]
+pub(crate) fn home() -> Option<String> {
+    leptos::prelude::document().document_element()?.get_attribute("data-home")
+}
+
 /// The document of signed-in pages: hydrates.
 #[cfg(feature = "ssr")]
 pub(crate) fn document() -> impl IntoView {
@@ -118,7 +131,7 @@ pub(crate) fn document() -> impl IntoView {
     }
     view! {
         <!DOCTYPE html>
-        <html lang="en" data-theme=theme() data-now=now().to_string()>
+        <html lang="en" data-theme=theme() data-now=now().to_string() data-home=home()>
             <head>
                 {head("")}
                 <script type="importmap" nonce=nonce inner_html=crate::site::import_map()></script>

@@ -1,38 +1,66 @@
 //! The pages that are loaded when they are first visited: what the browser fetches at first is the frame and the overview.
 //!
-//! Each becomes a file of its own (`cargo xtask site`). The server knows no difference.
+//! Each becomes a file of its own (`cargo xtask site`), or one with its nearest relatives: each file more doubles the sets of pages
+//! that a function may be shared by, and each such set is a file to load too. The server knows no difference.
 
-use leptos::prelude::*;
+use leptos::{lazy, prelude::*};
 use leptos_router::{LazyRoute, lazy_route};
 
 use crate::{agents, connect, images, services, settings, terminals};
 
-/// The form, the queue and the gallery.
-pub(crate) struct Images;
+/// Makes pages whose code comes in one file: the function named first is split off, with everything that only they use.
+macro_rules! together {
+    ($load:ident, $preload:ident, $which:ident: $($(#[$doc:meta])* $page:ident => $view:expr;)+) => {
+        #[derive(Clone, Copy)]
+        enum $which {
+            $($page),+
+        }
 
-#[lazy_route]
-impl LazyRoute for Images {
-    fn data() -> Self {
-        Self
-    }
+        #[lazy]
+        fn $load(which: $which) -> AnyView {
+            match which {
+                $($which::$page => $view.into_any()),+
+            }
+        }
 
-    fn view(_page: Self) -> AnyView {
-        images::Images().into_any()
-    }
+        $(
+            $(#[$doc])*
+            pub(crate) struct $page;
+
+            impl LazyRoute for $page {
+                fn data() -> Self {
+                    Self
+                }
+
+                async fn view(_page: Self) -> AnyView {
+                    $load($which::$page).await
+                }
+
+                async fn preload() {
+                    #[cfg(target_arch = "wasm32")]
+                    $preload().await;
+                }
+            }
+        )+
+    };
 }
 
-/// One image.
-pub(crate) struct Image;
+together! {
+    image_pages, __preload_image_pages, OfImages:
+    /// The form, the queue and the gallery.
+    Images => images::Images();
+    /// One image.
+    Image => images::Detail();
+}
 
-#[lazy_route]
-impl LazyRoute for Image {
-    fn data() -> Self {
-        Self
-    }
-
-    fn view(_page: Self) -> AnyView {
-        images::Detail().into_any()
-    }
+together! {
+    terminal_pages, __preload_terminal_pages, OfTerminals:
+    /// All terminals.
+    Terminals => terminals::Wall();
+    /// One terminal.
+    Terminal => terminals::One();
+    /// One recording.
+    Recording => terminals::Player();
 }
 
 /// The outside services.
@@ -46,48 +74,6 @@ impl LazyRoute for Services {
 
     fn view(_page: Self) -> AnyView {
         services::Services().into_any()
-    }
-}
-
-/// All terminals.
-pub(crate) struct Terminals;
-
-#[lazy_route]
-impl LazyRoute for Terminals {
-    fn data() -> Self {
-        Self
-    }
-
-    fn view(_page: Self) -> AnyView {
-        terminals::Wall().into_any()
-    }
-}
-
-/// One terminal.
-pub(crate) struct Terminal;
-
-#[lazy_route]
-impl LazyRoute for Terminal {
-    fn data() -> Self {
-        Self
-    }
-
-    fn view(_page: Self) -> AnyView {
-        terminals::One().into_any()
-    }
-}
-
-/// One recording.
-pub(crate) struct Recording;
-
-#[lazy_route]
-impl LazyRoute for Recording {
-    fn data() -> Self {
-        Self
-    }
-
-    fn view(_page: Self) -> AnyView {
-        terminals::Player().into_any()
     }
 }
 

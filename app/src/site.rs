@@ -26,6 +26,7 @@ use crate::{
     frame::{App, document},
     landing,
     live::Live,
+    terminals::guest,
 };
 
 /// The browser half and the public files. Release builds carry them inside; debug builds read `target/site`.
@@ -102,6 +103,7 @@ pub fn router(hub: Hub) -> Router {
             post(move |request: Request| leptos_axum::handle_server_fns_with_context(context.clone(), request)),
         )
         .route("/", get(landing_page))
+        .route("/s", get(share_page))
         .route("/login", get(login_page).post(login))
         .route("/setup", get(setup_page).post(setup))
         .route("/logout", post(logout))
@@ -213,6 +215,20 @@ async fn logout(Extension(hub): Extension<Hub>, Extension(visit): Extension<Visi
         Ok(()) => ([(header::SET_COOKIE, clear_cookie(visit.secure))], Redirect::to("/login")).into_response(),
         Err(error) => error.into_response(),
     }
+}
+
+/// What a share link leads to. Its script is a file of ours; only the import map stands in the page.
+async fn share_page(headers: HeaderMap) -> Response {
+    let nonce = leptos::nonce::Nonce::new();
+    let policy = format!("{POLICY}; script-src 'self' 'nonce-{nonce}'");
+    let page = plain(StatusCode::OK, &headers, "Shared terminal", || guest::page(nonce.to_string()).into_any());
+    let mut page = page;
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        page.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    // A link in a terminal must not tell its page where it stood.
+    page.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    page
 }
 
 /// A page of the way in for connectors (OAuth): the question, the way back, or why there is none.
@@ -334,7 +350,7 @@ fn media_type(path: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::local;
+    use super::*;
 
     #[test]
     fn signing_in_leads_only_to_our_own_pages() {
@@ -351,5 +367,23 @@ mod tests {
         ] {
             assert_eq!(local(elsewhere), "/overview", "{elsewhere}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_page_of_a_share_link_runs_only_our_own_scripts_and_tells_nobody_where_it_was() {
+        let page = share_page(HeaderMap::new()).await;
+        let header = |name: &str| page.headers()[name].to_str().expect("text").to_owned();
+        let (policy, referrer) = (header("content-security-policy"), header("referrer-policy"));
+        let bytes = axum::body::to_bytes(page.into_body(), 1 << 20).await.expect("a body");
+        let html = String::from_utf8(bytes.to_vec()).expect("text");
+        let nonce = policy.split_once("'nonce-").and_then(|(_, rest)| rest.split_once('\'')).expect("a nonce").0;
+        assert!(policy.contains("default-src 'none'") && !policy.contains("wasm"), "{policy}");
+        assert!(policy.contains(&format!("script-src 'self' 'nonce-{nonce}'")), "{policy}");
+        assert_eq!(referrer, "no-referrer");
+        let scripts: Vec<_> = html.split("<script").skip(1).filter_map(|rest| rest.split_once('>')).collect();
+        assert_eq!(scripts.len(), 2, "{html}");
+        let (map, loaded) = (scripts[0], scripts[1]);
+        assert!(map.0.contains("importmap") && map.0.contains(nonce) && map.1.starts_with("{\"imports\":"), "{html}");
+        assert!(loaded.0.contains("/share.mjs\"") && loaded.1.starts_with("</script>"), "{html}");
     }
 }

@@ -185,3 +185,23 @@ async fn a_hub_that_is_asked_to_end_ends_in_order_and_takes_its_work_up_again() 
     let view = hub.client(&secret).ended(&id, 30).await;
     assert_eq!((&view["status"], &view["attempts"]), (&json!("done"), &json!(2)), "{view}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_are_told_the_address_that_is_configured_and_not_the_one_a_page_came_by() {
+    let folder = Folder::new();
+    let token = token(folder.path(), "operator");
+    // Its public address says localhost.
+    let hub = Hub::start_with_oauth(folder.path());
+    let page = |hub: &Hub| {
+        let client = crate::client::Client::new(&format!("http://127.0.0.1:{}", hub.port), Some(&token));
+        async move { client.get("/connect").await }
+    };
+    let told = page(&hub).await;
+    assert_eq!(told.status, StatusCode::OK);
+    assert!(told.text.contains(&format!("http://localhost:{}/mcp", hub.port)), "{}", told.text);
+    assert!(!told.text.contains(&format!("http://127.0.0.1:{}/mcp", hub.port)), "{}", told.text);
+    drop(hub);
+    // None is configured: the one that was used.
+    let hub = Hub::start(folder.path());
+    assert!(page(&hub).await.text.contains(&format!("http://127.0.0.1:{}/mcp", hub.port)));
+}

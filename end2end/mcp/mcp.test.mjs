@@ -132,6 +132,37 @@ test('the Inspector', async () => {
     assert.ok(read.contents[0].blob.length > 0);
 });
 
+// Of progress and cancel, the Inspector's CLI (2.12.0) can do this much. It sends a progress token only if one is given as
+// metadata, and shows nothing of what then comes: it makes its client with `progress: false`, and no option changes that. It has
+// no command for cancelling and no handler for Ctrl-C outside of a sign-in, so it never sends notifications/cancelled: its end
+// is a closed connection, which cancels an image that asked for that.
+for (const era of ['legacy', 'modern']) {
+    test(`the Inspector with a progress token, and ended in the middle, ${era}`, async () => {
+        const args = asked => [join(HERE, 'node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js'),
+            '--cli', url, '--transport', 'http', '--protocol-era', era, '--header', `Authorization: Bearer ${token}`,
+            '--method', 'tools/call', '--tool-name', 'generate_image', '--tool-metadata', 'progressToken=inspector',
+            '--tool-args-json', JSON.stringify({ width: 64, height: 64, ...asked })];
+        const drawn = JSON.parse(await run(process.execPath, ...args({ prompt: `told, ${era}`, steps: 40 })));
+        assert.equal(drawn.structuredContent.status, 'done');
+
+        const prompt = `left, ${era}`;
+        const watcher = new v2.Client(ABOUT, {});
+        await watcher.connect(new v2.StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }));
+        const status = async () => {
+            const found = await watcher.callTool({ name: 'list_images', arguments: { text: prompt } });
+            return found.structuredContent.images[0]?.status;
+        };
+        const left = spawn(process.execPath, args({ prompt, steps: 150, count: 16, cancel_on_disconnect: true }), { cwd: HERE, stdio: 'ignore' });
+        try {
+            await until('it is drawn', async () => await status() === 'running', 30_000);
+        } finally {
+            left.kill('SIGINT');
+        }
+        await until('it is cancelled', async () => await status() === 'cancelled');
+        await watcher.close();
+    });
+}
+
 test('the Python SDK', async () => {
     assert.ok(PYTHON, 'CENTRAL_MCP_PYTHON names a Python with the SDK');
     assert.match(await run(PYTHON, 'clients.py', url, token), /2 passed, 0 failed/);

@@ -4,7 +4,7 @@
 //! into a write fails at once with "busy", whatever the time-out. Readers are `query_only`. Never await anything foreign
 //! (network, files, child processes) while a [`WriteTx`] is open.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context, bail};
 use sqlx::{
@@ -12,7 +12,6 @@ use sqlx::{
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
@@ -24,7 +23,6 @@ pub type WriteTx = Transaction<'static, Sqlite>;
 pub struct Db {
     writer: SqlitePool,
     readers: SqlitePool,
-    doorman: Arc<Mutex<Option<SqliteConnection>>>,
 }
 
 impl Db {
@@ -59,27 +57,19 @@ impl Db {
             .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(options.clone().optimize_on_close(true, None))
             .await?;
-        let reading = options.clone().pragma("query_only", "on");
-        let doorman = Arc::new(Mutex::new(Some(SqliteConnection::connect_with(&reading).await?)));
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
             .min_connections(1)
             // A file does not go away as a network does; asking first would double the cost of a small read.
             .test_before_acquire(false)
-            .connect_with(reading)
+            .connect_with(options.pragma("query_only", "on"))
             .await?;
-        Ok(Self { writer, readers, doorman })
+        Ok(Self { writer, readers })
     }
 
     /// The readers. A statement that writes fails here.
     pub fn read(&self) -> &SqlitePool {
         &self.readers
-    }
-
-    /// The connection for the one small read that every request begins with: whose credential it carries. A pool asks its
-    /// connections whether they are well when they come back, which would cost as much as the read.
-    pub async fn read_at_the_door(&self) -> Result<MappedMutexGuard<'_, SqliteConnection>, sqlx::Error> {
-        MutexGuard::try_map(self.doorman.lock().await, Option::as_mut).map_err(|_| sqlx::Error::PoolClosed)
     }
 
     /// Begins a write transaction, waiting for the writer.
@@ -95,11 +85,6 @@ impl Db {
 
     /// Closes all connections; the last one writes the log back into the file.
     pub async fn close(&self) {
-        if let Some(doorman) = self.doorman.lock().await.take()
-            && let Err(error) = doorman.close().await
-        {
-            tracing::warn!(%error, "a connection to the database did not close cleanly");
-        }
         self.readers.close().await;
         self.writer.close().await;
     }

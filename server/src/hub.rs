@@ -55,6 +55,7 @@ impl Hub {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let events = Events::open(db.clone(), clock.clone()).await?;
         let auth = Auth::open(db.clone(), events.clone(), clock.clone()).await?;
+        let auth = auth.with_doorman(&tasks, stop.clone()).await?;
         let services = Services::open(db.clone(), events.clone(), clock.clone(), secrets.clone(), Endpoint::client()?);
         let images = Images::open(
             db.clone(),

@@ -88,6 +88,8 @@ fn files(wasm: &Path) -> Result<Files> {
     bind(wasm, &scratch)?;
     let mut pkg = tree(&scratch)?;
     remove(&scratch)?;
+    // Says what npm should bring; `vendor.rs` has asked it.
+    pkg.remove("package.json");
     pkg.insert("main.css".to_owned(), css::bundle(&paths::root().join("style/main.css"))?.into_bytes());
     pkg.extend(tree(&paths::root().join(SCRIPTS))?);
     let mut public = tree(&paths::root().join("public"))?;

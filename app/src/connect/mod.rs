@@ -21,7 +21,12 @@ use self::{
     status::StatusStep,
     token::TokenStep,
 };
-use crate::{Refusal, frame::Bar, live::live, ui::CopyButton};
+use crate::{
+    Refusal,
+    frame::{Bar, home},
+    live::live,
+    ui::CopyButton,
+};
 
 /// The client that came in last with the page's token.
 type Met = Resource<Result<Option<EventView>, Refusal>>;
@@ -32,7 +37,7 @@ type Go = Box<dyn Fn(Client, Option<TokenId>) + Send + Sync>;
 /// What the steps share. The address holds the client and the token's id, never its secret.
 #[derive(Clone, Copy)]
 struct Desk {
-    /// Where the hub is, as this page was reached.
+    /// Where the hub is: as it is configured, or as this page was reached.
     origin: RwSignal<String>,
     /// The token just made, with its secret; gone with the page.
     made: RwSignal<Option<NewToken>>,
@@ -107,9 +112,10 @@ pub(crate) fn Connect() -> impl IntoView {
             }
         },
     );
-    // The address that people see is the true one, whatever a proxy told the server.
+    // Unless one is configured, the address that people see is the true one, whatever a proxy told the server.
     Effect::new(move || {
-        if let Ok(seen) = window().location().origin()
+        if home().is_none()
+            && let Ok(seen) = window().location().origin()
             && desk.origin.get_untracked() != seen
         {
             desk.origin.set(seen);
@@ -176,16 +182,20 @@ fn paste(snippet: Snippet, secret: &str) -> AnyView {
     let first = parts.next().unwrap_or_default().to_owned();
     let rest = parts.map(|part| view! { <mark>{secret.to_owned()}</mark> {part.to_owned()} }.into_any()).collect_view();
     view! {
-        <div class="paste">
+        <div class="paste" class:file=file.is_some()>
             <p>{about} <span class="mono">{file.unwrap_or("terminal")}</span></p>
-            <div class="command"><code>{first} {rest}</code> <CopyButton text=text what=if file.is_some() { "this text" } else { "this command" } /></div>
+            <div class="command"><code tabindex=file.map(|_| "0")>{first} {rest}</code> <CopyButton text=text what=if file.is_some() { "this text" } else { "this command" } /></div>
         </div>
     }
     .into_any()
 }
 
-/// Where the hub is, as this page was reached. In the browser first what the server wrote, so that both halves agree.
+/// Where the hub is: as it is configured, or else as this page was reached. In the browser first what the server wrote, so
+/// that both halves agree.
 fn origin() -> String {
+    if let Some(home) = home() {
+        return home;
+    }
     #[cfg(feature = "ssr")]
     {
         use axum::http::{header, request::Parts};

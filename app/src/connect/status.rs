@@ -52,7 +52,7 @@ pub(super) fn StatusStep(
     });
     let call = Signal::derive(move || desk.with_secret(test_call));
     view! {
-        <section class="card step" aria-labelledby="step-status">
+        <section class="card step status" aria-labelledby="step-status">
             <header><i aria-hidden="true">"3"</i> <h2 id="step-status">"See it connect"</h2></header>
             <Transition fallback=|| view! { <div class="skeleton" aria-hidden="true"></div> }>
                 <div role="status">{line}</div>

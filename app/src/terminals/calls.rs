@@ -50,11 +50,25 @@ pub(crate) async fn start_terminal(draft: TerminalDraft) -> Result<(), Refusal> 
     Ok(hub.terminals.start(&who, draft).await?)
 }
 
+/// Starts a terminal that has ended as it was started before.
+#[server(prefix = "/api", endpoint = "/start_terminal_again", input = leptos::server_fn::codec::Json)]
+pub(crate) async fn start_terminal_again(name: String) -> Result<(), Refusal> {
+    let (hub, who) = crate::failure::entered()?;
+    Ok(hub.terminals.start_again(&who, &name).await?)
+}
+
 /// Ends a terminal and what runs in it.
 #[server(prefix = "/api", endpoint = "/stop_terminal", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn stop_terminal(name: String) -> Result<(), Refusal> {
     let (hub, who) = crate::failure::entered()?;
     Ok(hub.terminals.stop(&who, &name).await?)
+}
+
+/// Forgets a terminal that has ended; its recordings stay.
+#[server(prefix = "/api", endpoint = "/remove_terminal", input = leptos::server_fn::codec::Json)]
+pub(crate) async fn remove_terminal(name: String) -> Result<(), Refusal> {
+    let (hub, who) = crate::failure::entered()?;
+    Ok(hub.terminals.remove(&who, &name).await?)
 }
 
 /// Whether a terminal is recorded whenever it runs.

@@ -1,14 +1,31 @@
 //! Terminals: the wall of all, one in full size, recordings played again, and the page that a share link leads to.
 
-mod calls;
+mod asks;
+pub(crate) mod calls;
+mod cast;
+mod desk;
+#[cfg(feature = "hydrate")]
+mod ears;
+#[cfg(feature = "ssr")]
+pub(crate) mod guest;
+mod history;
+mod keyboard;
+mod menu;
+mod one;
+mod player;
+mod recordings;
+#[cfg(feature = "hydrate")]
+mod reel;
+mod rules;
+#[cfg(feature = "hydrate")]
+mod session;
+mod share;
+mod start;
+mod thumb;
+mod wall;
 #[cfg(feature = "hydrate")]
 mod xterm;
 
-use leptos::prelude::*;
-
-#[component]
-pub(crate) fn Wall() -> impl IntoView {}
-#[component]
-pub(crate) fn One() -> impl IntoView {}
-#[component]
-pub(crate) fn Player() -> impl IntoView {}
+pub(crate) use one::One;
+pub(crate) use player::Player;
+pub(crate) use wall::Wall;

@@ -95,6 +95,11 @@ const ANSI: [&str; 16] = [
     "brightWhite",
 ];
 
+/// Sizes of letters, in pixels: what may be chosen, and what fits at most.
+const SMALLEST: f64 = 3.0;
+const LARGEST: f64 = 28.0;
+const FITTING: f64 = 18.0;
+
 /// Brings the emulator; at once when it is there already.
 pub(super) async fn load() -> Result<(), String> {
     bring().await.map(drop).map_err(|_| "the terminal emulator could not be loaded; are you online?".to_owned())
@@ -195,7 +200,9 @@ impl Emulator {
         if let Some(field) = self.field() {
             field.set_disabled(!on);
         }
-        if on {
+        // Where there is only touch, the focus would bring a keyboard over half the screen; the key bar is there for that.
+        let touch = web_sys::window().and_then(|window| window.match_media("(hover: none)").ok()?);
+        if on && !touch.is_some_and(|touch| touch.matches()) {
             self.terminal.focus();
         }
     }
@@ -221,24 +228,62 @@ impl Emulator {
     }
 
     /// The size of the letters.
-    pub(super) fn font(&self) -> f64 {
+    fn font(&self) -> f64 {
         Reflect::get(&self.terminal.options(), &"fontSize".into()).ok().and_then(|size| size.as_f64()).unwrap_or(13.0)
     }
 
-    /// Other letters.
-    pub(super) fn set_font(&self, size: f64) {
+    fn set_font(&self, size: f64) {
         if (self.font() - size).abs() > 0.01 {
             set(&self.terminal.options(), "fontSize", &size.into());
         }
     }
 
-    /// The grid in pixels. Half pixels are rounded up.
-    pub(super) fn pixels(&self) -> Option<(f64, f64)> {
+    /// The grid in pixels.
+    fn pixels(&self) -> Option<(f64, f64)> {
         let screen = self.parent.query_selector(".xterm-screen").ok()??.dyn_into::<HtmlElement>().ok()?;
         Some((screen.offset_width().into(), screen.offset_height().into()))
     }
 
-    /// Its element's class on the page says `class` for as long as `on`.
+    /// The largest letters with which the whole grid is seen. Letters have steps of their own, so it takes two or three looks.
+    pub(super) fn fit(&self) {
+        let (width, height) = self.room();
+        for _ in 0..3 {
+            let Some((w, h)) = self.pixels().filter(|(w, h)| *w > 0.0 && *h > 0.0) else { return };
+            let size = self.font();
+            let next = (size * (width / w).min(height / h) * 8.0).floor() / 8.0;
+            let next = next.clamp(SMALLEST, FITTING);
+            self.set_font(next);
+            if (next - size).abs() < 0.2 {
+                break;
+            }
+        }
+        let too_large = || self.pixels().is_some_and(|(w, h)| w > width || h > height);
+        while too_large() && self.font() > SMALLEST {
+            self.set_font(self.font() - 0.125);
+        }
+    }
+
+    /// Larger or smaller letters than those that fit.
+    pub(super) fn zoom(&self, by: f64) {
+        self.set_font((self.font() + by).clamp(SMALLEST, LARGEST));
+    }
+
+    /// The grid that its window has room for, at letters of `font`.
+    pub(super) fn grid_for_room(&self, font: f64) -> Option<(u16, u16)> {
+        let (w, h) = self.pixels().filter(|(w, h)| *w > 0.0 && *h > 0.0)?;
+        let (width, height) = self.room();
+        let scale = font / self.font();
+        let cells = |room: f64, pixels: f64, cells: u32| (room / (pixels / f64::from(cells) * scale)) as u16;
+        Some((cells(width, w, self.terminal.get_cols()), cells(height, h, self.terminal.get_rows())))
+    }
+
+    /// What the grid may fill, without the padding around it.
+    fn room(&self) -> (f64, f64) {
+        const PADDING: i32 = 20;
+        let glass = self.parent.parent_element().map_or((0, 0), |glass| (glass.client_width(), glass.client_height()));
+        (f64::from(glass.0 - PADDING).max(40.0), f64::from(glass.1 - PADDING).max(40.0))
+    }
+
     fn field(&self) -> Option<HtmlTextAreaElement> {
         self.parent.query_selector("textarea").ok()?.and_then(|field| field.dyn_into().ok())
     }

@@ -7,6 +7,8 @@ mod model;
 pub use model::{NewToken, SessionView, TokenDraft, TokenView, UserDraft, UserView};
 
 #[cfg(feature = "ssr")]
+mod doorman;
+#[cfg(feature = "ssr")]
 mod grants;
 #[cfg(feature = "ssr")]
 mod passwords;

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use sqlx::sqlite::SqliteConnection;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     caller::{Actor, Caller, Right, Role},
@@ -16,6 +17,7 @@ use crate::{
 
 use super::{
     NewToken, SessionView, TokenDraft, TokenView, UserDraft, UserView,
+    doorman::Doorman,
     passwords::Passwords,
     rules::{self, Subject},
     store::{self, NewSession, UserRow},
@@ -51,6 +53,7 @@ pub struct Auth {
     pub(super) db: Db,
     pub(super) events: Events,
     pub(super) clock: Clock,
+    doorman: Doorman,
     passwords: Passwords,
     setup_code: Option<Arc<str>>,
 }
@@ -62,7 +65,14 @@ impl Auth {
     /// Opens the room. While there is no user, a set-up code is made (32 hex characters, only in memory).
     pub async fn open(db: Db, events: Events, clock: Clock) -> Result<Self, Error> {
         let setup_code = if store::any_user(db.read()).await? { None } else { Some(hex(&random::<16>()).into()) };
-        Ok(Self { db, events, clock, passwords: Passwords::new(), setup_code })
+        let doorman = Doorman::away(db.clone(), clock.clone());
+        Ok(Self { db, events, clock, doorman, passwords: Passwords::new(), setup_code })
+    }
+
+    /// The room with a doorman, a task of `tasks` that reads tokens together and ends with `stop`.
+    pub async fn with_doorman(mut self, tasks: &TaskTracker, stop: CancellationToken) -> Result<Self, Error> {
+        self.doorman.begin(tasks, stop).await?;
+        Ok(self)
     }
 
     /// The set-up code, while there is no user.
@@ -181,10 +191,7 @@ impl Auth {
     /// Who a session cookie's value belongs to, if it is valid.
     pub async fn by_session(&self, secret: &str) -> Result<Option<Caller>, Error> {
         let now = self.clock.now();
-        let mut door = self.db.read_at_the_door().await?;
-        let row = store::session_by_secret(&mut *door, sha256(secret.as_bytes()), now).await?;
-        drop(door);
-        let Some(row) = row else {
+        let Some(row) = store::session_by_secret(self.db.read(), sha256(secret.as_bytes()), now).await? else {
             return Ok(None);
         };
         if rules::stale(Some(row.last_seen_at), now) {
@@ -200,21 +207,18 @@ impl Auth {
         if !rules::is_token(secret) {
             return Ok(None);
         }
-        let now = self.clock.now();
-        let mut door = self.db.read_at_the_door().await?;
-        let row = store::token_by_secret(&mut *door, sha256(secret.as_bytes()), now).await?;
-        drop(door);
-        let Some(row) = row else {
+        let Some(row) = self.doorman.token(sha256(secret.as_bytes())).await? else {
             return Ok(None);
         };
+        let now = self.clock.now();
         if rules::stale(row.last_used_at, now) {
             let mut tx = self.db.write().await?;
             store::touch_token(&mut *tx, row.id, now).await?;
             tx.commit().await?;
         }
-        let actor = match row.agent {
-            Some(slug) => Actor::Agent(row.id, slug),
-            None => Actor::Token(row.id, row.name),
+        let actor = match &row.agent {
+            Some(slug) => Actor::Agent(row.id, slug.clone()),
+            None => Actor::Token(row.id, row.name.clone()),
         };
         Ok(Some(Caller { actor, role: row.role, session: None }))
     }

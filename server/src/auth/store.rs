@@ -53,7 +53,11 @@ pub(super) struct TokenRow {
     pub(super) role: Role,
     pub(super) agent: Option<String>,
     pub(super) last_used_at: Option<Timestamp>,
+    pub(super) secret_hash: Vec<u8>,
 }
+
+/// Most tokens that one statement looks for.
+pub(super) const TOKENS_AT_ONCE: usize = 16;
 
 /// Whose a session is.
 pub(super) struct SessionOwner {
@@ -249,20 +253,41 @@ pub(super) async fn add_token(
     .await
 }
 
-pub(super) async fn token_by_secret(
+/// The valid tokens of `hashes`, at most [`TOKENS_AT_ONCE`] of them: one statement, whose other places are filled with the
+/// first.
+pub(super) async fn tokens_by_secrets(
     db: impl SqliteExecutor<'_>,
-    hash: [u8; 32],
+    hashes: &[[u8; 32]],
     now: Timestamp,
-) -> Result<Option<TokenRow>> {
-    let hash = hash.as_slice();
+) -> Result<Vec<TokenRow>> {
+    let all: [&[u8]; TOKENS_AT_ONCE] =
+        std::array::from_fn(|n| hashes.get(n).or(hashes.first()).map_or(&[][..], |hash| hash.as_slice()));
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = all;
     sqlx::query_as!(
         TokenRow,
-        r#"select id as "id!: TokenId", name, role as "role: Role", agent, last_used_at as "last_used_at: Timestamp"
-           from tokens where secret_hash = ? and (expires_at is null or expires_at > ?)"#,
-        hash,
+        r#"select id as "id!: TokenId", name, role as "role: Role", agent, last_used_at as "last_used_at: Timestamp",
+                  secret_hash
+           from tokens where secret_hash in (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+               and (expires_at is null or expires_at > ?)"#,
+        a,
+        b,
+        c,
+        d,
+        e,
+        f,
+        g,
+        h,
+        i,
+        j,
+        k,
+        l,
+        m,
+        n,
+        o,
+        p,
         now,
     )
-    .fetch_optional(db)
+    .fetch_all(db)
     .await
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap in a helper is a failed test")]
 
 use tempfile::TempDir;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Auth, NewToken, SignedIn, TokenDraft, UserDraft, UserView, Visitor};
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
 };
 
 mod door;
+mod doorman;
 mod lockout;
 mod people;
 mod sessions;
@@ -26,6 +28,8 @@ struct House {
     events: Events,
     clock: Clock,
     db: Db,
+    tasks: TaskTracker,
+    stop: CancellationToken,
     folder: TempDir,
 }
 
@@ -35,8 +39,10 @@ impl House {
         let clock = Clock::by_hand(Timestamp::from_millis(1_800_000_000_000));
         let db = Db::open(&folder.path().join("hub.db")).await.unwrap();
         let events = Events::open(db.clone(), clock.clone()).await.unwrap();
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let auth = Auth::open(db.clone(), events.clone(), clock.clone()).await.unwrap();
-        Self { auth, events, clock, db, folder }
+        let auth = auth.with_doorman(&tasks, stop.clone()).await.unwrap();
+        Self { auth, events, clock, db, tasks, stop, folder }
     }
 
     /// With an owner, ada, who is signed in.

@@ -126,7 +126,7 @@ pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-/// `GET /recordings/ID.cast`: a recording as asciicast v3, read as it is sent.
+/// `GET /casts/ID.cast`: a recording as asciicast v3, read as it is sent.
 pub(super) async fn recording(
     State(shared): State<Arc<Shared>>,
     Extension(visit): Extension<Visit>,

@@ -55,6 +55,7 @@ pub(super) struct Shared {
     pub(super) hub: Hub,
     pub(super) hosts: Hosts,
     pub(super) secure: bool,
+    pub(super) home: Option<Arc<str>>,
     pub(super) behind_proxy: bool,
     pub(super) public_file: fn(&str) -> bool,
     pub(super) oauth: Option<Arc<str>>,
@@ -78,6 +79,7 @@ pub fn router(hub: Hub, pages: Router, options: &ServeOptions) -> Router {
         hub,
         hosts: Hosts::new(domain.as_deref()),
         secure: options.public_url.as_ref().is_some_and(|url| url.scheme() == "https"),
+        home: options.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').into()),
         behind_proxy: options.public_url.is_some(),
         public_file: options.public_file,
         oauth: options.oauth.as_deref().map(Into::into),
@@ -92,7 +94,7 @@ pub fn router(hub: Hub, pages: Router, options: &ServeOptions) -> Router {
         .route("/images/{id}/preview", get(routes::preview))
         .route("/images/{id}/workflow.json", get(routes::workflow))
         .route("/terminals/{name}/ws", get(terminals::known))
-        .route("/recordings/{file}", get(routes::recording))
+        .route("/casts/{file}", get(routes::recording))
         .route("/s/open", post(share::open))
         .route("/s/ticket", post(share::ticket))
         .route("/s/ws", get(share::guest))
@@ -115,6 +117,7 @@ pub fn router(hub: Hub, pages: Router, options: &ServeOptions) -> Router {
                 .layer(header(header::REFERRER_POLICY, "same-origin"))
                 .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
                 .layer(CatchPanicLayer::custom(panicked))
+                .map_response(in_words)
                 .layer(middleware::from_fn_with_state(shared.clone(), guard::host))
                 .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER))
                 .layer(CompressionLayer::new())
@@ -209,6 +212,33 @@ async fn count(request: Request, next: Next) -> Response {
     metrics::histogram!("central_mcp_http_seconds", "route" => route).record(watch.elapsed().as_secs_f64());
     tracing::debug!(http.status = response.status().as_u16(), duration_ms = watch.millis(), "answered");
     response
+}
+
+/// What layers and the routing refuse with a bare status or a plain text, said as everything else is: programs read one form.
+fn in_words(response: Response) -> Response {
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if kind.is_some_and(|kind| !kind.starts_with("text/plain")) {
+        return response;
+    }
+    let failure = match response.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Failure::invalid(format!(
+            "this is too much for one request: at most {} MiB, as an upload at most {} MiB",
+            BODY >> 20,
+            UPLOAD >> 20
+        )),
+        StatusCode::METHOD_NOT_ALLOWED => Failure::invalid("there is something here, but not for this method"),
+        StatusCode::GATEWAY_TIMEOUT => {
+            let message = format!("the answer was not ready within {} s; ask again, or for less", ANSWER.as_secs());
+            Failure::new(FailureKind::Internal, message)
+        }
+        _ => return response,
+    };
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove(header::CONTENT_TYPE);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let (said, body) = axum::Json(failure).into_response().into_parts();
+    parts.headers.extend(said.headers);
+    Response::from_parts(parts, body)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that CatchPanicLayer asks for")]

@@ -47,16 +47,20 @@ impl House {
     }
 
     async fn open(public_url: Option<&str>) -> Self {
-        // Another test may have been first; one provider is as good as the other.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let folder = tempfile::tempdir().unwrap();
-        let clock = Clock::by_hand(Timestamp::from_millis(1_800_000_000_000));
-        let hub = Hub::open(folder.path(), None, clock.clone()).await.unwrap();
         let pages = Router::new()
             .route("/", get(|| async { "landing" }))
             .route("/overview", get(|| async { "overview" }))
             .route("/api/write", post(|body: Bytes| async move { body.len().to_string() }))
             .route("/api/panic", post(panics));
+        Self::with(public_url, pages).await
+    }
+
+    async fn with(public_url: Option<&str>, pages: Router) -> Self {
+        // Another test may have been first; one provider is as good as the other.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::by_hand(Timestamp::from_millis(1_800_000_000_000));
+        let hub = Hub::open(folder.path(), None, clock.clone()).await.unwrap();
         let public_url = public_url.map(|url| url.parse().unwrap());
         let options = ServeOptions { public_url, public_file: |path| path.starts_with("/pkg/"), oauth: None };
         let router = router(hub.clone(), pages, &options);

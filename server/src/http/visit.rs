@@ -56,6 +56,8 @@ pub struct Visit {
     pub visitor: Visitor,
     /// Whether people reach the hub by https, so that cookies must be marked secure.
     pub secure: bool,
+    /// The address that people are told, if one is configured; without a slash at the end.
+    pub home: Option<Arc<str>>,
 }
 
 impl Visit {
@@ -102,7 +104,8 @@ pub(super) async fn identify(State(shared): State<Arc<Shared>>, mut request: Req
             Err(error) => return error.into_response(),
         },
     };
-    request.extensions_mut().insert(Visit { caller, credential, visitor, secure: shared.secure });
+    let (secure, home) = (shared.secure, shared.home.clone());
+    request.extensions_mut().insert(Visit { caller, credential, visitor, secure, home });
     next.run(request).await
 }
 

@@ -176,8 +176,13 @@ impl Dispatcher {
                     continue;
                 }
             };
-            if services.is_empty() && row.service_id.is_none() {
-                self.give_to_sketch(row, &draft).await?;
+            let active = services.iter().map(|service| service.id);
+            if let Some(reason) = rules::nobody_draws(&draft, row.service_id, active) {
+                self.explain(&row, reason).await?;
+                continue;
+            }
+            if services.is_empty() {
+                self.give_to_sketch(row).await?;
                 continue;
             }
             match self.choose(&row, services).await {
@@ -194,12 +199,6 @@ impl Dispatcher {
     async fn choose(&mut self, row: &OpenRow, services: &[ActiveService]) -> Choice {
         let wanted: Vec<_> =
             services.iter().filter(|service| row.service_id.is_none_or(|id| id == service.id)).collect();
-        if wanted.is_empty() {
-            return Choice::Waits(
-                "waits for the service it was asked of, which is not active; activate it, or ask for any service"
-                    .into(),
-            );
-        }
         let unfit = self.unfit.get(&row.id);
         let fit: Vec<_> =
             wanted.into_iter().filter(|service| !unfit.is_some_and(|unfit| unfit.contains(&service.id))).collect();
@@ -234,12 +233,7 @@ impl Dispatcher {
         free.first().map_or(Choice::Busy, |service| Choice::Service((*service).clone()))
     }
 
-    async fn give_to_sketch(&mut self, row: OpenRow, draft: &ImageDraft) -> Result<(), Error> {
-        if draft.workflow.is_some() || draft.source.is_some() || draft.model.is_some() || !draft.loras.is_empty() {
-            let reason = "waits for a ComfyUI service: the built-in sketch has no models and draws from a prompt only. \
-                          An operator can add one under Services";
-            return self.explain(&row, reason).await;
-        }
+    async fn give_to_sketch(&mut self, row: OpenRow) -> Result<(), Error> {
         if self.busy.contains(&None) || !self.claim(row.id, "sketch", None, None).await? {
             return Ok(());
         }

@@ -131,6 +131,9 @@ impl Images {
         {
             return Err(Failure::invalid("the source picture is not here; upload it first").into());
         }
+        // Known at once, it is told at once; the dispatcher looks again whenever services change.
+        let active = self.0.services.active().await?;
+        let waits = rules::nobody_draws(&draft, draft.service, active.iter().map(|service| service.id));
         let seed = *draft.seed.get_or_insert_with(rules::random_seed);
         let now = self.0.clock.now();
         let id = ImageId::new(now);
@@ -150,7 +153,15 @@ impl Images {
             Some(task) => format!("{} · {task}", title(&draft.prompt)),
             None => title(&draft.prompt),
         };
-        self.0.events.commit(tx, &who.actor, NewEvent::new(Topic::Images, "queued", id, detail)).await?;
+        let queued = NewEvent::new(Topic::Images, "queued", id, detail);
+        if let Some(reason) = waits {
+            store::set_reason(&mut tx, id, reason).await?;
+            self.0.events.append(&mut tx, &who.actor, queued).await?;
+            let (actor, event) = Inner::event("waits", id, reason);
+            self.0.events.commit(tx, &actor, event).await?;
+        } else {
+            self.0.events.commit(tx, &who.actor, queued).await?;
+        }
         self.0.nudge.notify_one();
         self.view(id).await
     }

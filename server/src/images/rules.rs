@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{ImageDraft, Seed};
-use crate::error::Failure;
+use crate::{error::Failure, id::ServiceId};
 
 /// Longest prompt in bytes. Text encoders read a few hundred tokens; 20 kB leaves room for weights and comments.
 pub(super) const PROMPT_BYTES: usize = 20_000;
@@ -30,6 +30,28 @@ pub(super) const DRAFT_INPUTS: [&str; 11] = [
     "sampler",
     "scheduler",
 ];
+
+/// Why nobody can draw this image now, with these services active; `service` is the one it was asked of.
+pub(super) fn nobody_draws(
+    draft: &ImageDraft,
+    service: Option<ServiceId>,
+    mut active: impl ExactSizeIterator<Item = ServiceId>,
+) -> Option<&'static str> {
+    match service {
+        Some(service) => (!active.any(|id| id == service)).then_some(
+            "waits for the service it was asked of, which is not active; activate it, or ask for any service",
+        ),
+        None => (active.len() == 0 && needs_service(draft)).then_some(
+            "waits for a ComfyUI service: the built-in sketch has no models and draws from a prompt only. \
+             An operator can add one under Services",
+        ),
+    }
+}
+
+/// Whether the built-in sketch cannot draw it.
+fn needs_service(draft: &ImageDraft) -> bool {
+    draft.workflow.is_some() || draft.source.is_some() || draft.model.is_some() || !draft.loras.is_empty()
+}
 
 /// The values of [`DRAFT_INPUTS`] and of the workflow's own inputs. A model that was not named stays out, so that a graph
 /// which needs one says so.

@@ -11,11 +11,13 @@ pub(super) struct Presence {
     /// What should run is started once; who ends a shell of their own has ended it.
     begun: bool,
     first_crew: bool,
+    /// Why there are no terminals, once it was said.
+    without: Option<String>,
 }
 
 impl Presence {
     pub(super) fn new(hub: &Hub, first_crew: bool) -> Self {
-        Self { hub: hub.clone(), begun: false, first_crew }
+        Self { hub: hub.clone(), begun: false, first_crew, without: None }
     }
 }
 
@@ -25,6 +27,15 @@ impl Activate for Presence {
 
     async fn activate(&mut self) -> anyhow::Result<String> {
         let terminals = &self.hub.terminals;
+        // Without tmux the hub goes on without terminals; that is said once, and again to whoever starts one.
+        if let Err(why) = terminals.ready().await {
+            let why = why.to_string();
+            if self.without.as_ref() != Some(&why) {
+                tracing::warn!(why, "there are no terminals");
+                self.without = Some(why.clone());
+            }
+            return Ok(why);
+        }
         terminals.settle_keyboards().await?;
         if !self.begun {
             if self.first_crew {

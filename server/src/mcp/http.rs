@@ -63,7 +63,7 @@ pub(super) async fn endpoint<F: ServerHandler>(
         let message = "this came from another site's page; connect from a program, or open the hub by its own name";
         return Failure::new(FailureKind::Forbidden, message).into_response();
     }
-    if let Err(wait) = mcp.limit.take(seat.token, mcp.hub.clock.now()) {
+    if let Err(wait) = mcp.pace.take(seat.token, mcp.hub.clock.now()) {
         let seconds = (wait / 1000 + 1).to_string();
         let message = format!("too many calls with this token; wait {seconds} s and try again");
         return ([(header::RETRY_AFTER, seconds)], Failure::new(FailureKind::TooMany, message)).into_response();

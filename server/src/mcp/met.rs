@@ -22,6 +22,9 @@ const AGAIN: i64 = HOUR;
 /// log by changing a name.
 const MOST: usize = 8;
 
+/// Tokens remembered. With more, the one whose newest client came first is forgotten: at worst a line comes twice.
+const TOKENS: usize = 1_000;
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Met(Mutex<HashMap<TokenId, Vec<(String, Timestamp)>>>);
@@ -53,6 +56,15 @@ impl Met {
 
     fn is_new(&self, token: TokenId, client: &str, now: Timestamp) -> bool {
         let mut met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if met.len() >= TOKENS && !met.contains_key(&token) {
+            met.retain(|_, clients| clients.iter().any(|(_, at)| now.since(*at) < AGAIN));
+            let newest = |clients: &[(String, Timestamp)]| clients.iter().map(|(_, at)| *at).max();
+            if met.len() >= TOKENS
+                && let Some(oldest) = met.iter().min_by_key(|(_, clients)| newest(clients)).map(|(token, _)| *token)
+            {
+                met.remove(&oldest);
+            }
+        }
         let clients = met.entry(token).or_default();
         clients.retain(|(_, at)| now.since(*at) < AGAIN);
         if clients.len() >= MOST || clients.iter().any(|(known, _)| known == client) {
@@ -82,5 +94,9 @@ mod tests {
         let new = (0..1000).filter(|n| met.is_new(token, &format!("b {n}"), start)).count();
         assert_eq!(new, MOST - 1);
         assert!(met.is_new(token, "a 1", start.plus(AGAIN)));
+        for n in 0..2 * TOKENS as i64 {
+            assert!(met.is_new(TokenId::new(start), "c 1", start.plus(AGAIN + n)));
+        }
+        assert_eq!(met.0.lock().expect("no panic").len(), TOKENS);
     }
 }

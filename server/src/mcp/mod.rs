@@ -13,7 +13,6 @@ mod changes;
 mod door;
 mod http;
 mod inline;
-mod limit;
 mod met;
 mod places;
 mod prompts;

@@ -175,7 +175,7 @@ async fn read(
                     Some(Err(error)) => return if is_too_large(error) { End::Large } else { End::Gone },
                 };
                 // Who sends too fast is read from more slowly.
-                if let Err(wait) = mcp.limit.take(seat.token, mcp.hub.clock.now()) {
+                if let Err(wait) = mcp.pace.take(seat.token, mcp.hub.clock.now()) {
                     tokio::time::sleep(Duration::from_millis(wait.unsigned_abs())).await;
                 }
                 match take(mcp, seat, writer, &text).await {

@@ -14,13 +14,12 @@ use super::{
     changes::Changes,
     door::Door,
     http,
-    limit::Limit,
     met::Met,
     places::Places,
     seat::Seat,
     sessions::{Bound, Held},
 };
-use crate::Hub;
+use crate::{Hub, id::TokenId, pace::Pace};
 
 /// Largest message taken in, by HTTP and by WebSocket. The layer on the pages has the same limit.
 pub(super) const MESSAGE: usize = 2 << 20;
@@ -33,6 +32,8 @@ const HEAVY: usize = 2;
 const CONNECTIONS: (usize, usize) = (64, 2_000);
 /// Calls that wait for an image. Who has more gets the image's id at once.
 const WAITS: (usize, usize) = (32, 1_000);
+/// Tokens whose messages are counted apart at the same time.
+const TOKENS: usize = 10_000;
 /// Pictures on their way to a client that may read slowly: each takes some forty megabytes, in the worst case.
 const READS: (usize, usize) = (2, 8);
 
@@ -60,7 +61,7 @@ pub(super) struct Shared {
     pub(super) hub: Hub,
     pub(super) options: McpOptions,
     pub(super) held: Arc<Held>,
-    pub(super) limit: Limit,
+    pub(super) pace: Pace<TokenId>,
     pub(super) connections: Places,
     pub(super) waits: Places,
     pub(super) reads: Places,
@@ -84,7 +85,7 @@ impl Mcp {
             .with_cancellation_token(hub.stop.child_token());
         Self(Arc::new(Shared {
             hub: hub.clone(),
-            limit: Limit::new(options.calls_per_minute),
+            pace: Pace::new(options.calls_per_minute, options.calls_per_minute / 6, TOKENS),
             connections: Places::new(CONNECTIONS.0, CONNECTIONS.1),
             waits: Places::new(WAITS.0, WAITS.1),
             reads: Places::new(READS.0, READS.1),

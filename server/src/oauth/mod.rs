@@ -17,7 +17,6 @@ mod authorize;
 mod clients;
 mod codes;
 mod documents;
-mod limit;
 mod metadata;
 mod pages;
 mod rules;

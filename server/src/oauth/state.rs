@@ -13,17 +13,21 @@ use super::{
     authorize::{self, Ticket},
     clients::{Clients, Reach},
     codes::{self, Code},
-    limit::Limit,
     metadata,
     pages::Render,
     rules,
     shelf::Shelf,
     token,
 };
-use crate::{Hub, clock::MINUTE};
+use crate::{Hub, clock::MINUTE, pace::Pace};
 
 /// How long a person may think about the question.
 const TICKET_LIFE: i64 = 30 * MINUTE;
+
+/// Requests for tokens that a network may send in a minute; all of them at once, if need be.
+const REQUESTS: u32 = 60;
+/// Networks told apart at the same time.
+const NETWORKS: usize = 1_000;
 
 /// How OAuth is set up.
 #[derive(Clone, Debug)]
@@ -75,7 +79,7 @@ pub(super) struct Shared {
     pub(super) tickets: Shelf<Ticket>,
     /// Answers that clients have not come for yet.
     pub(super) codes: Shelf<Code>,
-    pub(super) limit: Limit,
+    pub(super) pace: Pace<String>,
 }
 
 impl Oauth {
@@ -90,7 +94,7 @@ impl Oauth {
             clients: Clients::new(options.reach)?,
             tickets: Shelf::new(TICKET_LIFE),
             codes: Shelf::new(codes::REMEMBERED),
-            limit: Limit::default(),
+            pace: Pace::new(REQUESTS, REQUESTS, NETWORKS),
         })))
     }
 

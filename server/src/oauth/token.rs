@@ -161,7 +161,7 @@ pub(super) async fn revoke(
 
 /// The form of a request, if its sender may send one now.
 async fn read(oauth: &Shared, visit: &Visit, headers: &HeaderMap, body: Body) -> Result<Params, Refusal> {
-    if let Err(wait) = oauth.limit.take(&visit.visitor.address, oauth.hub.clock.now()) {
+    if let Err(wait) = oauth.pace.take(rules::network(&visit.visitor.address), oauth.hub.clock.now()) {
         return Err(Refusal::TooOften(wait / SECOND + 1));
     }
     let invalid = |why: String| Wrong::new("invalid_request", why);

@@ -283,6 +283,13 @@ impl Feed {
         news.is_ok_and(|news| !news.ended)
     }
 
+    /// Bytes and chunks in the ring.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.held, state.ring.len())
+    }
+
     pub(super) fn count(&self) -> &watch::Sender<usize> {
         &self.watchers
     }

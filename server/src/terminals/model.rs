@@ -302,8 +302,8 @@ pub struct LinkView {
     pub watchers: usize,
 }
 
-/// A share link just made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A share link just made. Not `Debug`: it holds the secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewLink {
     /// The link as it will be listed.
     pub link: LinkView,

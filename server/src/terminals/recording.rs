@@ -92,6 +92,13 @@ impl Recordings {
 
     /// Begins a recording of `terminal`. The first output given to it must be a snapshot of the screen.
     pub(super) async fn begin(&self, terminal: &str, cols: u16, rows: u16, title: &str) -> Result<Recorder, Error> {
+        let (recordings, terminal, title) = (self.clone(), terminal.to_owned(), title.to_owned());
+        // In a task of its own: a caller who goes away in the middle would leave one that never ends.
+        let work = self.0.tasks.spawn(async move { recordings.start(&terminal, cols, rows, &title).await });
+        work.await.map_err(|error| anyhow::anyhow!("a recording did not begin: {error}"))?
+    }
+
+    async fn start(&self, terminal: &str, cols: u16, rows: u16, title: &str) -> Result<Recorder, Error> {
         let inner = &self.0;
         let now = inner.clock.now();
         let id = RecordingId::new(now);

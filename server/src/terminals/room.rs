@@ -540,6 +540,11 @@ impl Terminals {
         Ok(())
     }
 
+    /// Whether sessions can be held; the refusal says what to install.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.engine().await.map(drop)
+    }
+
     /// tmux and the watched sessions; says what to install where tmux is missing.
     pub(super) async fn engine(&self) -> Result<&(Tmux, Sessions), Error> {
         let open = async || {

@@ -149,13 +149,42 @@ async fn a_body_over_two_megabytes_is_refused_except_as_an_upload() {
     };
     assert_eq!(send("/api/write", 2 << 20, true).await.status(), StatusCode::OK);
     for announced in [true, false] {
-        assert_eq!(send("/api/write", 5 << 20, announced).await.status(), StatusCode::PAYLOAD_TOO_LARGE, "{announced}");
-        assert_eq!(send("/uploads", 41 << 20, announced).await.status(), StatusCode::PAYLOAD_TOO_LARGE, "{announced}");
+        for (path, size) in [("/api/write", 5 << 20), ("/uploads", 41 << 20)] {
+            let response = send(path, size, announced).await;
+            assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE, "{path} {announced}");
+            assert!(failure(response).await.message.contains("at most 2 MiB"), "{path} {announced}");
+        }
     }
     // Between the two limits the room itself answers, and says why.
     let response = send("/uploads", 33 << 20, true).await;
     assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
     assert!(failure(response).await.message.contains("use at most 32 MiB"));
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_in_words_and_which_are_right() {
+    let house = House::new().await;
+    let (name, sent) = bearer(&house.token(Role::Operator, None).await);
+    let response = house.send(ask(Method::GET, "/api/write", &[(name, &sent)])).await;
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(value(response.headers(), "allow"), "POST");
+    assert_eq!(value(response.headers(), "content-type"), "application/json");
+    assert!(failure(response).await.message.contains("method"));
+}
+
+#[tokio::test]
+async fn who_waits_too_long_is_told_in_words() {
+    // From there on nothing happens but that time passes.
+    let slow = async || {
+        tokio::time::pause();
+        std::future::pending::<()>().await
+    };
+    let slow = Router::new().route("/api/slow", get(slow));
+    let house = House::with(None, slow).await;
+    let (name, sent) = bearer(&house.token(Role::Operator, None).await);
+    let response = house.send(ask(Method::GET, "/api/slow", &[(name, &sent)])).await;
+    assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert!(failure(response).await.message.contains("not ready within 90 s"));
 }
 
 #[tokio::test]

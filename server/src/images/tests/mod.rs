@@ -289,9 +289,8 @@ async fn sources_and_workflows_are_checked_before_an_image_is_accepted() {
     let mut given = needs;
     given.inputs.insert("mood".into(), "calm".into());
     let image = hub.images.draw(&who, given).await.expect("accepted");
-    // There is no ComfyUI: it waits, and says for what.
-    let view = wait(&hub, image.id, |view| view.reason.is_some()).await;
-    assert_eq!(view.status, ImageStatus::Queued);
-    assert!(view.reason.expect("a reason").contains("waits for a ComfyUI service"));
+    // There is no ComfyUI: it waits, and says at once for what.
+    assert_eq!(image.status, ImageStatus::Queued);
+    assert!(image.reason.expect("a reason").contains("waits for a ComfyUI service"));
     hub.close().await;
 }

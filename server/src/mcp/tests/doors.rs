@@ -114,7 +114,9 @@ async fn five_megabytes_are_too_much() {
     let stream = futures_util::stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>));
     let announced = post(&token, &[("content-length", &body.to_string().len().to_string())], body.to_string());
     for request in [announced, post(&token, &[], Body::from_stream(stream))] {
-        assert_eq!(house.send(request).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        let answer = house.send(request).await;
+        assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(value(answer.headers(), "content-type"), "application/json");
     }
 }
 

@@ -55,6 +55,18 @@ async fn a_prompt_becomes_a_picture_with_a_preview_and_a_link() {
 }
 
 #[tokio::test]
+async fn what_only_a_missing_service_could_draw_says_so_in_the_first_answer() {
+    let house = House::new().await;
+    let token = house.agent().await;
+    let asked = with(small("x"), json!({ "model": "flux", "wait": false }));
+    let facts = house.facts(&token, "generate_image", asked).await;
+    assert_eq!(facts["status"], "queued");
+    assert!(facts["message"].as_str().unwrap().contains("waits for a ComfyUI service"), "{facts}");
+    let facts = house.facts(&token, "generate_image", with(small("y"), json!({ "wait": false }))).await;
+    assert!(!facts["message"].as_str().unwrap().contains("ComfyUI"), "the sketch can draw this: {facts}");
+}
+
+#[tokio::test]
 async fn progress_is_told_at_once_and_only_grows() {
     let house = House::new().await;
     let token = house.agent().await;

@@ -1,7 +1,5 @@
 //! Share links against a real SQLite file.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap in a helper is a failed test")]
-
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -68,7 +66,7 @@ async fn a_link_opens_one_terminal_until_it_expires() {
 
     house.clock.advance(2 * HOUR - 1);
     assert!(house.links.open(&secret, HERE).await.is_ok());
-    assert_eq!(house.links.list("agent-a").await.unwrap(), [link.clone()]);
+    assert_eq!(house.links.list("agent-a").await.unwrap(), vec![link.clone()]);
     house.clock.advance(1);
     refused(house.links.open(&secret, HERE).await);
     refused(house.links.watch(link.id).await);
@@ -86,7 +84,9 @@ async fn a_link_opens_one_terminal_until_it_expires() {
 #[tokio::test]
 async fn a_revoked_link_ends_for_those_who_watch_and_those_who_come() {
     let house = House::new().await;
-    let ((link, secret), (other, _)) = (house.made("agent-a", 24).await, house.made("agent-a", 24).await);
+    let (link, secret) = house.made("agent-a", 24).await;
+    house.clock.advance(1);
+    let (other, _) = house.made("agent-a", 24).await;
     let (first, second) = (house.links.watch(link.id).await.unwrap(), house.links.watch(link.id).await.unwrap());
     let stays = house.links.watch(other.id).await.unwrap();
     let watchers =
@@ -160,4 +160,18 @@ async fn a_terminal_has_so_many_links_and_no_more() {
     house.made("agent-b", 1).await;
     house.clock.advance(HOUR);
     house.made("agent-a", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_slips_in_while_a_link_is_revoked() {
+    let house = House::new().await;
+    for _ in 0..50 {
+        let (link, _) = house.made("agent-a", 1).await;
+        let (watch, revoked) = tokio::join!(house.links.watch(link.id), house.links.revoke(&Actor::Cli, link.id));
+        revoked.unwrap();
+        if let Ok(watch) = watch {
+            timeout(Duration::from_secs(5), watch.ended()).await.expect("it ends for who came in before");
+        }
+    }
+    assert_eq!(house.links.list("agent-a").await.unwrap(), []);
 }

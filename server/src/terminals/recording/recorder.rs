@@ -24,7 +24,7 @@ use crate::{clock::Timestamp, id::RecordingId};
 /// This much text is written away at once, …
 const FRAME: usize = 64 * 1024;
 /// … or what there is this long after its first byte: no crash loses more.
-pub(super) const EVERY: Duration = Duration::from_secs(4);
+const EVERY: Duration = Duration::from_secs(4);
 /// Pieces of output that may wait for the disk. Then the sender waits, and the feed gives it a snapshot instead.
 const QUEUE: usize = 32;
 

@@ -1,7 +1,5 @@
 //! Recordings against a real SQLite file and real files.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap in a helper is a failed test")]
-
 use futures_util::StreamExt as _;
 use tempfile::TempDir;
 
@@ -227,6 +225,17 @@ async fn one_that_is_dropped_or_whose_hub_ends_has_an_end() {
         assert!(house.view(id).await.ended_at.is_some());
         assert_eq!(events_of(&text(&house.recordings, id).await), [(0.0, 'o', "the last words".to_owned())]);
     }
+}
+
+#[tokio::test]
+async fn one_whose_beginner_goes_away_in_the_middle_ends_too() {
+    use futures_util::FutureExt as _;
+    let house = House::new().await;
+    assert!(house.recordings.begin("agent-a", 80, 24, "").now_or_never().is_none());
+    until(async || house.kinds().await == ["recording-began", "recording-ended"]).await;
+    until(async || house.recordings.0.running().is_empty()).await;
+    let left = house.recordings.list("agent-a").await.unwrap();
+    assert!(left.len() == 1 && left[0].ended_at.is_some(), "{left:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,178 @@
+// One terminal for somebody with a link: read-only, drawn as large as fits. Nothing is ever sent but a sign of life and
+// whether the page is looked at.
+
+import { load, Terminal, Unicode11Addon } from 'xterm';
+
+const [OUTPUT, JSON_FRAME] = [0x30, 0x31];
+const WORDS = {
+    4001: 'This link has ended: its time is over, or its owner has taken it back.',
+    4004: 'The session has ended.',
+    4008: 'Too many watch through this link. Reload the page to try again.',
+    4009: 'The hub has another version than this page. Reload it.',
+};
+const ANSI = ['black', 'red', 'green', 'yellow', 'blue', 'magenta', 'cyan', 'white'];
+const NAMES = [...ANSI, ...ANSI.map(name => `bright${name[0].toUpperCase()}${name.slice(1)}`)];
+
+const part = id => document.getElementById(id);
+const screen = part('screen');
+const glass = screen.parentElement;
+let terminal;
+let socket;
+let tries = 0;
+let waits = false;
+
+function say(state, word) {
+    part('line').dataset.state = state;
+    part('line').textContent = word;
+}
+
+/** Says why nothing more will come. */
+function end(words) {
+    say('bad', 'ended');
+    part('words').textContent = words;
+    part('words').hidden = false;
+}
+
+class Refused extends Error {}
+
+async function ask(path, body) {
+    const answer = await fetch(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body ?? {}) });
+    if (answer.ok) return answer.json();
+    const said = await answer.json().catch(() => ({}));
+    if (answer.status >= 500 || answer.status === 429) throw new Error(said.message);
+    throw new Refused(answer.status === 401 || answer.status === 404 ? WORDS[4001] : said.message ?? WORDS[4001]);
+}
+
+function colors() {
+    const probe = document.createElement('i');
+    screen.append(probe);
+    const color = name => {
+        probe.style.color = `var(${name})`;
+        return getComputedStyle(probe).color;
+    };
+    const theme = {
+        background: color('--glass'), foreground: color('--glass-text'), cursor: color('--glass-cursor'),
+        cursorAccent: color('--glass'), selectionBackground: color('--glass-selection'),
+    };
+    NAMES.forEach((name, n) => { theme[name] = color(`--ansi-${n}`); });
+    probe.remove();
+    return theme;
+}
+
+/** The largest letters with which the whole grid is seen. */
+function fit() {
+    const grid = screen.querySelector('.xterm-screen');
+    const [width, height] = [glass.clientWidth - 20, glass.clientHeight - 20];
+    for (let n = 0; n < 4 && grid?.offsetWidth; n += 1) {
+        const size = terminal.options.fontSize;
+        const next = Math.floor(size * Math.min(width / grid.offsetWidth, height / grid.offsetHeight) * 8) / 8;
+        terminal.options.fontSize = Math.min(18, Math.max(3, next));
+        if (Math.abs(terminal.options.fontSize - size) < 0.2) break;
+    }
+    while (grid && (grid.offsetWidth > width || grid.offsetHeight > height) && terminal.options.fontSize > 3) {
+        terminal.options.fontSize -= 0.125;
+    }
+}
+
+function draw({ cols, rows }) {
+    terminal = new Terminal({
+        cols, rows, scrollback: 0, disableStdin: true, allowProposedApi: true, minimumContrastRatio: 4.5, theme: colors(),
+        fontFamily: getComputedStyle(glass).fontFamily, fontSize: 13,
+    });
+    terminal.loadAddon(new Unicode11Addon());
+    terminal.unicode.activeVersion = '11';
+    terminal.open(screen);
+    screen.querySelector('textarea').disabled = true;
+    fit();
+    new ResizeObserver(fit).observe(glass);
+    matchMedia('(prefers-color-scheme: light)').addEventListener('change', () => { terminal.options.theme = colors(); });
+}
+
+function tell(request) {
+    if (socket?.readyState !== WebSocket.OPEN) return;
+    const body = new TextEncoder().encode(JSON.stringify(request));
+    const frame = new Uint8Array(body.length + 1);
+    frame[0] = JSON_FRAME;
+    frame.set(body, 1);
+    socket.send(frame);
+}
+
+function take(frame) {
+    const rest = frame.subarray(1);
+    if (frame[0] === OUTPUT) return terminal.write(rest);
+    if (frame[0] !== JSON_FRAME) return undefined;
+    const notice = JSON.parse(new TextDecoder().decode(rest));
+    if (notice.type === 'alive') waits = false;
+    if (notice.type !== 'state') return undefined;
+    tries = 0;
+    part('facts').textContent = `${notice.cols} × ${notice.rows} · ${notice.viewers} watching`;
+    if (terminal.cols !== notice.cols || terminal.rows !== notice.rows) {
+        terminal.resize(notice.cols, notice.rows);
+        fit();
+    }
+    return undefined;
+}
+
+function later() {
+    say('wait', 'reconnecting');
+    const most = Math.min(10_000, 200 * 2 ** Math.min(tries, 10));
+    tries += 1;
+    setTimeout(connect, most * (1 - Math.random() / 2));
+}
+
+async function connect() {
+    try {
+        const { ticket } = await ask('/s/ticket');
+        const mine = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/s/ws`, ['terminal', `ticket.${ticket}`]);
+        socket = mine;
+        mine.binaryType = 'arraybuffer';
+        mine.onopen = () => { waits = false; say('ok', 'live'); tell({ type: 'visible', on: !document.hidden }); };
+        mine.onmessage = event => { if (event.data instanceof ArrayBuffer) take(new Uint8Array(event.data)); };
+        mine.onclose = event => {
+            if (socket !== mine) return;
+            if (WORDS[event.code]) end(WORDS[event.code]);
+            else later();
+        };
+    } catch (error) {
+        if (error instanceof Refused) end(error.message);
+        else later();
+    }
+}
+
+function alive() {
+    if (socket?.readyState !== WebSocket.OPEN) return;
+    if (waits) {
+        // Nothing came since the last time: the line is dead.
+        const dead = socket;
+        socket = undefined;
+        dead.close();
+        later();
+        return;
+    }
+    waits = true;
+    tell({ type: 'alive' });
+}
+
+async function begin() {
+    const secret = location.hash.slice(1);
+    if (!secret) return end('This address is not whole: the part after # is missing. Copy the link again.');
+    try {
+        const [shared] = await Promise.all([ask('/s/open', { secret }), load()]);
+        part('name').textContent = shared.terminal;
+        document.title = `${shared.terminal} · shared terminal`;
+        // Its own size comes with the first words on the socket.
+        draw({ cols: 80, rows: 24 });
+    } catch (error) {
+        if (error instanceof Refused) return end(error.message);
+        say('wait', 'reconnecting');
+        setTimeout(begin, 2_000);
+        return undefined;
+    }
+    document.addEventListener('visibilitychange', () => tell({ type: 'visible', on: !document.hidden }));
+    setInterval(alive, 20_000);
+    return connect();
+}
+
+// Another link in the same tab is another terminal.
+addEventListener('hashchange', () => location.reload());
+begin();

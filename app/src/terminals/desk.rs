@@ -1,0 +1,177 @@
+//! What the parts of one terminal's page share: how things stand, and what can be asked. The server renders it at rest; in the
+//! browser the session behind it (`session.rs`) moves it.
+
+use leptos::prelude::*;
+use server::terminals::{Request, Watching};
+
+use super::rules::{self, Pasted};
+
+/// The line to the session.
+#[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "only a browser connects"))]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// It is being opened.
+    Connecting,
+    /// It stands.
+    Open,
+    /// It broke; it is tried again by itself.
+    Reconnecting,
+    /// It ended, and why; it is not tried again by itself.
+    Closed(String),
+}
+
+/// Signals of one terminal's page.
+#[derive(Clone, Copy)]
+pub(super) struct Desk {
+    /// The line.
+    pub(super) line: RwSignal<Line>,
+    /// How things stand, as last told.
+    pub(super) watching: RwSignal<Option<Watching>>,
+    /// Why something was not done.
+    pub(super) words: RwSignal<Option<String>>,
+    /// Text of several lines that waits for a yes.
+    pub(super) pasting: RwSignal<Option<String>>,
+    /// The address of a link that waits for a yes.
+    pub(super) leaving: RwSignal<Option<String>>,
+    /// Whether the bell rang a moment ago.
+    pub(super) bell: RwSignal<bool>,
+    /// Whether the letters are as large as the window lets the grid be.
+    pub(super) fits: RwSignal<bool>,
+    /// Whether the lines are read to a screen reader.
+    pub(super) aloud: RwSignal<bool>,
+    /// Whether the next letter is pressed with Ctrl.
+    pub(super) ctrl: RwSignal<bool>,
+    #[cfg(feature = "hydrate")]
+    pub(super) session: StoredValue<Option<std::rc::Rc<super::session::Session>>, LocalStorage>,
+}
+
+impl Desk {
+    /// At rest.
+    pub(super) fn new() -> Self {
+        let desk = Self {
+            line: RwSignal::new(Line::Connecting),
+            watching: RwSignal::new(None),
+            words: RwSignal::new(None),
+            pasting: RwSignal::new(None),
+            leaving: RwSignal::new(None),
+            bell: RwSignal::new(false),
+            fits: RwSignal::new(true),
+            aloud: RwSignal::new(false),
+            ctrl: RwSignal::new(false),
+            #[cfg(feature = "hydrate")]
+            session: StoredValue::new_local(None),
+        };
+        #[cfg(feature = "hydrate")]
+        on_cleanup(move || {
+            let _ = desk.session.try_update_value(|session| session.take());
+        });
+        desk
+    }
+
+    /// Whether this viewer holds the keyboard.
+    pub(super) fn holds(self) -> bool {
+        self.watching.with(|now| now.as_ref().and_then(|now| now.keyboard.as_ref()).is_some_and(|keys| keys.you))
+    }
+
+    /// Whether this viewer may take it.
+    pub(super) fn may_type(self) -> bool {
+        self.watching.with(|now| now.as_ref().is_some_and(|now| now.may_type))
+    }
+
+    /// Who else holds the keyboard.
+    pub(super) fn other(self) -> Option<String> {
+        self.watching.with(|now| {
+            let keys = now.as_ref()?.keyboard.as_ref()?;
+            (!keys.you).then(|| rules::person(&keys.holder))
+        })
+    }
+
+    /// Asks the server.
+    pub(super) fn ask(self, request: &Request) {
+        #[cfg(feature = "hydrate")]
+        self.with(|session| session.ask(request));
+        #[cfg(not(feature = "hydrate"))]
+        let _ = request;
+    }
+
+    /// Sends keys as they are; only while holding.
+    pub(super) fn keys(self, keys: &str) {
+        #[cfg(feature = "hydrate")]
+        self.with(|session| session.typed(keys));
+        #[cfg(not(feature = "hydrate"))]
+        let _ = keys;
+    }
+
+    /// Pastes text: several lines are asked first, too much is refused.
+    pub(super) fn paste(self, text: String) {
+        if !self.holds() {
+            self.words.set(Some("Take the keyboard first; then paste.".to_owned()));
+            return;
+        }
+        match rules::pasted(&text) {
+            Pasted::Nothing => {}
+            Pasted::Send => self.ask(&Request::Paste { text }),
+            Pasted::Ask(_) => self.pasting.set(Some(text)),
+            Pasted::TooLarge(bytes) => self.words.set(Some(format!(
+                "This text has {} kB; a terminal takes {} kB at once. Save it to a file and read that.",
+                bytes.div_ceil(1024),
+                server::terminals::PASTE / 1024
+            ))),
+        }
+    }
+
+    /// Larger or smaller letters; the grid may then be larger than its window.
+    pub(super) fn zoom(self, by: f64) {
+        self.fits.set(false);
+        #[cfg(feature = "hydrate")]
+        self.with(|session| session.zoom(by));
+        #[cfg(not(feature = "hydrate"))]
+        let _ = by;
+    }
+
+    /// Letters as large as the window lets the grid be.
+    pub(super) fn fit(self) {
+        self.fits.set(true);
+        #[cfg(feature = "hydrate")]
+        self.with(|session| session.fit());
+    }
+
+    /// Gives the session the size that this window has room for. Everybody sees it; only who holds the keyboard may.
+    pub(super) fn resize_session(self) {
+        #[cfg(feature = "hydrate")]
+        self.with(|session| session.resize_to_window());
+    }
+
+    /// Reads the lines to a screen reader, or stops.
+    pub(super) fn read_aloud(self) {
+        self.aloud.update(|on| *on = !*on);
+        #[cfg(feature = "hydrate")]
+        self.with(|session| session.read_aloud(self.aloud.get_untracked()));
+    }
+
+    /// Copies what is selected.
+    pub(super) fn copy(self) {
+        #[cfg(feature = "hydrate")]
+        self.with(|session| session.copy());
+    }
+
+    /// Connects again, because somebody asked for it.
+    pub(super) fn connect(self) {
+        #[cfg(feature = "hydrate")]
+        self.with(super::session::Session::connect_now);
+    }
+
+    /// Puts the focus where keys go.
+    pub(super) fn focus(self) {
+        #[cfg(feature = "hydrate")]
+        self.with(|session| session.focus());
+    }
+
+    #[cfg(feature = "hydrate")]
+    fn with(self, act: impl FnOnce(&std::rc::Rc<super::session::Session>)) {
+        // Cloned out: an act may end in one that asks for it again.
+        if let Some(session) = self.session.try_get_value().flatten() {
+            act(&session);
+        }
+    }
+}

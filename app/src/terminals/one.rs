@@ -1,0 +1,268 @@
+//! One terminal in full size, beside the others in small.
+
+use leptos::{html, prelude::*};
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_navigate, use_params_map, use_query_map},
+};
+use server::{
+    caller::Right,
+    events::Topic,
+    terminals::{Request, TerminalState, TerminalView, Watching},
+};
+
+use super::{
+    asks, calls,
+    desk::{Desk, Line},
+    history::History,
+    keyboard::{KeyBar, keyboard},
+    menu::menu,
+    rules,
+    thumb::{List, Screens, Thumbs, face, hue},
+    wall,
+};
+use crate::{
+    frame::{Bar, use_me},
+    live::live,
+    services::Act,
+    ui::{Words, count, icon, on_keys},
+};
+
+/// The page.
+#[component]
+pub(crate) fn One() -> impl IntoView {
+    let live = live();
+    let params = use_params_map();
+    let name = Memo::new(move |_| params.with(|params| params.get("name")).unwrap_or_default());
+    let list: List = Resource::new(move || live.version(Topic::Terminals), |_| calls::list_terminals());
+    let screens = Screens::new();
+    screens.follow(list);
+    let sentence = move || list.get().and_then(Result::ok).map(|all| wall::sentence(&all));
+    let page = move || {
+        // What is not in the list is not there; the list's news alone make nothing anew.
+        let there = Memo::new(move |_| {
+            let name = name.get();
+            list.get().map(|all| (all.map(|all| all.into_iter().any(|one| one.name == name)), name))
+        });
+        move || match there.get() {
+            None => ().into_any(),
+            Some((Ok(true), name)) => view! { <Stage name=name list=list /> }.into_any(),
+            Some((Ok(false), _)) => missing(),
+            Some((Err(refusal), _)) => view! { <p class="failure" role="alert">{refusal.to_string()}</p> }.into_any(),
+        }
+    };
+    view! {
+        {move || view! { <Bar title=name.get()><a href="/terminals">"All terminals"</a> " · " <Transition>{sentence}</Transition></Bar> }}
+        <div class="one">
+            <Transition fallback=|| view! { <div class="card skeleton terminal" aria-hidden="true"></div> }>{page()}</Transition>
+            <aside class="side" aria-label="All terminals">
+                <Transition>
+                    <Thumbs list=list screens=screens shown=Signal::derive(move || Some(name.get())) />
+                </Transition>
+            </aside>
+        </div>
+    }
+}
+
+fn missing() -> AnyView {
+    #[cfg(feature = "ssr")]
+    if let Some(response) = use_context::<leptos_axum::ResponseOptions>() {
+        response.set_status(axum::http::StatusCode::NOT_FOUND);
+    }
+    view! {
+        <div class="missing">
+            <p>"There is no such terminal. It may have been stopped, or the address is mistyped."</p>
+            <p><a class="button primary" href="/terminals">"To all terminals"</a></p>
+        </div>
+    }
+    .into_any()
+}
+
+/// The terminal itself; made anew for each name.
+#[component]
+fn Stage(
+    /// Which.
+    name: String,
+    /// For its facts, and its neighbours.
+    list: List,
+) -> impl IntoView {
+    let desk = Desk::new();
+    let me = use_me();
+    let screen = NodeRef::<html::Div>::new();
+    let past = RwSignal::new(use_query_map().with_untracked(|query| query.get("find").is_some()));
+    connect(desk, name.clone(), screen);
+    page_keys(desk, name.clone(), list, past);
+    let facts = {
+        let name = name.clone();
+        Memo::new(move |_| {
+            let all = list.get().and_then(Result::ok).unwrap_or_default();
+            all.into_iter().find(|one| one.name == name)
+        })
+    };
+    let may = Memo::new(move |_| me.may(Right::Operate));
+    let first = facts.get_untracked();
+    let own_hue = first.as_ref().and_then(hue);
+    let class = if own_hue.is_some() { "card terminal owned" } else { "card terminal" };
+    view! {
+        <section class=class aria-label=name.clone() style=format!("--hue:{}", own_hue.unwrap_or_default())>
+            <header>
+                {first.as_ref().map(face)}
+                <h2>{name.clone()}</h2>
+                <p class="quiet about">{move || facts.get().map(|facts| about(&facts, desk.watching.get().as_ref()))}</p>
+                {move || desk.bell.get().then(|| view! { <span class="badge warn">"bell"</span> })}
+                {keyboard(desk)}
+                {menu(desk, name.clone(), facts, may)}
+            </header>
+            <div class="stage">
+                <div class="glass"><div class="screen" node_ref=screen></div></div>
+                {strip(desk, name.clone(), facts, may)}
+                {
+                    let name = name.clone();
+                    move || past.get().then(|| view! { <History name=name.clone() open=past /> })
+                }
+            </div>
+            <KeyBar desk=desk />
+            {footer(desk, past)}
+        </section>
+        {asks::pasting(desk)}
+        {asks::leaving(desk)}
+    }
+}
+
+/// Role, machine, and what the program calls itself.
+fn about(facts: &TerminalView, now: Option<&Watching>) -> String {
+    let agent = facts.agent.as_ref().map(|slug| format!("agent {slug}"));
+    let title = now.map_or(&facts.title, |now| &now.title);
+    let title = (!title.is_empty() && *title != facts.name).then(|| title.clone());
+    agent.into_iter().chain(title).chain(facts.machine.clone()).collect::<Vec<_>>().join(" · ")
+}
+
+/// The truth about the line, and what was refused.
+fn strip(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, may: Memo<bool>) -> AnyView {
+    let ended =
+        Memo::new(move |_| facts.with(|facts| facts.as_ref().is_some_and(|one| one.state == TerminalState::Ended)));
+    let act = Act::new();
+    let start = move |_| {
+        act.run(calls::start_terminal_again(name.clone()), move |()| desk.connect());
+    };
+    let line = move || {
+        match desk.line.get() {
+        Line::Open => ().into_any(),
+        Line::Connecting => view! { <p class="strip" role="status">"Connecting…"</p> }.into_any(),
+        Line::Reconnecting => {
+            view! { <p class="strip warn" role="status">"The line is broken; coming back by itself. What you see is what was known last."</p> }
+                .into_any()
+        }
+        Line::Closed(why) => {
+            let start = start.clone();
+            let again = move || {
+                if ended.get() && may.get() {
+                    view! { <button type="button" disabled=move || act.busy() on:click=start.clone()>"Start again"</button> }.into_any()
+                } else {
+                    view! { <button type="button" on:click=move |_| desk.connect()>"Connect again"</button> }.into_any()
+                }
+            };
+            view! { <p class="strip bad" role="alert">{why} "." {again}</p> }.into_any()
+        }
+    }
+    };
+    let words = move || {
+        desk.words.get().map(|words| {
+            view! {
+                <p class="strip warn" role="alert">
+                    {words}
+                    <button class="quiet" type="button" aria-label="Understood" on:click=move |_| desk.words.set(None)>{icon("close")}</button>
+                </p>
+            }
+        })
+    };
+    view! { <div class="strips">{line} {words} <Words failure=act.failure /></div> }.into_any()
+}
+
+fn footer(desk: Desk, past: RwSignal<bool>) -> AnyView {
+    let size = move || desk.watching.with(|now| now.as_ref().map(|now| format!("{} × {}", now.cols, now.rows)));
+    let watching = move || {
+        desk.watching.with(|now| {
+            let now = now.as_ref()?;
+            let links = (now.guests > 0).then(|| format!(", {}", count(now.guests as i64, "by a link", "by links")));
+            Some(format!("{} watching{}", now.viewers, links.unwrap_or_default()))
+        })
+    };
+    let button = |key: &'static str, word: &'static str, act: Box<dyn Fn()>| {
+        view! { <button class="quiet" type="button" on:click=move |_| act()><kbd aria-hidden="true">{key}</kbd> {word}</button> }
+            .into_any()
+    };
+    view! {
+        <footer>
+            <span>{size}</span>
+            <span>{watching}</span>
+            <span class="tools">
+                <span class="letters">
+                    <button class="quiet" type="button" aria-label="Smaller letters" on:click=move |_| desk.zoom(-1.0)>"A−"</button>
+                    <button class="quiet" type="button" aria-label="Larger letters" on:click=move |_| desk.zoom(1.0)>"A+"</button>
+                </span>
+                {button("f", "fit", Box::new(move || desk.fit()))}
+                {button("h", "history", Box::new(move || past.update(|open| *open = !*open)))}
+                {button("c", "copy", Box::new(move || desk.copy()))}
+            </span>
+        </footer>
+    }
+    .into_any()
+}
+
+/// Once the element is there, the emulator comes into it.
+fn connect(desk: Desk, name: String, screen: NodeRef<html::Div>) {
+    #[cfg(feature = "hydrate")]
+    {
+        use wasm_bindgen::JsCast as _;
+        Effect::new(move || {
+            let Some(screen) = screen.get() else { return };
+            let name = name.clone();
+            leptos::task::spawn_local(super::session::Session::begin(desk, name, screen.unchecked_into()));
+        });
+    }
+    #[cfg(not(feature = "hydrate"))]
+    let _ = (desk, name, screen);
+}
+
+/// Keys of the page; while somebody types into the terminal they are the terminal's.
+fn page_keys(desk: Desk, name: String, list: List, past: RwSignal<bool>) {
+    let navigate = use_navigate();
+    let beside = move |step: isize| {
+        let all = list.get_untracked().and_then(Result::ok).unwrap_or_default();
+        let here = all.iter().position(|one| one.name == name).unwrap_or_default();
+        let next = (here as isize + step).rem_euclid(all.len().max(1) as isize) as usize;
+        if let Some(one) = all.get(next) {
+            navigate(&format!("/terminals/{}", one.name), NavigateOptions::default());
+        }
+    };
+    let leave = use_navigate();
+    on_keys(move |key| {
+        match key {
+            "f" => desk.fit(),
+            "h" => past.update(|open| *open = !*open),
+            "c" => desk.copy(),
+            "t" if desk.may_type() && desk.other().is_none() => desk.ask(&Request::Take { over: false }),
+            "+" => desk.zoom(1.0),
+            "-" => desk.zoom(-1.0),
+            "[" => beside(-1),
+            "]" => beside(1),
+            "Escape" if past.get_untracked() => past.set(false),
+            "Escape" => leave("/terminals", NavigateOptions::default()),
+            _ => return false,
+        }
+        true
+    });
+}
+
+/// `Rec 12:04`, while a recording runs.
+pub(super) fn recording(desk: Desk) -> impl Fn() -> Option<AnyView> + Clone {
+    let live = live();
+    move || {
+        let since = desk.watching.with(|now| now.as_ref().and_then(|now| now.recording))?;
+        let words = rules::clock(live.now.get() - since.millis());
+        Some(
+            view! { <span class="badge bad rec" title="Its output is being recorded">"Rec " {words}</span> }.into_any(),
+        )
+    }
+}

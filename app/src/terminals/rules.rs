@@ -1,0 +1,180 @@
+//! Small decisions of the terminal pages, without a browser.
+
+use server::terminals::{PASTE, Run};
+
+/// How long to wait before try number `tries` (0 is the first) to connect again, in milliseconds: 200 ms doubled up to 10 s, of
+/// which `chance` (0 to 1) takes away up to a half, so that many viewers do not come back in one moment.
+#[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "only a browser reconnects"))]
+pub(super) fn pause(tries: u32, chance: f64) -> u64 {
+    let most = 200_u64.saturating_mul(1 << tries.min(10)).min(10_000);
+    let share = 1.0 - chance.clamp(0.0, 1.0) / 2.0;
+    (most as f64 * share) as u64
+}
+
+/// What is done with text that somebody pastes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Pasted {
+    /// There is none.
+    Nothing,
+    /// One line: it goes.
+    Send,
+    /// This many lines: a program may run each, so the person is asked.
+    Ask(usize),
+    /// More than a session takes at once; this many bytes.
+    TooLarge(usize),
+}
+
+/// Judges a paste.
+pub(super) fn pasted(text: &str) -> Pasted {
+    match text.len() {
+        0 => Pasted::Nothing,
+        bytes if bytes > PASTE => Pasted::TooLarge(bytes),
+        _ => match text.trim_end_matches(['\r', '\n']).split('\n').count() {
+            1 if !text.ends_with(['\r', '\n']) => Pasted::Send,
+            lines => Pasted::Ask(lines),
+        },
+    }
+}
+
+/// The character that Ctrl makes of this one, where it makes one: Ctrl C is 3.
+#[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "only a browser types"))]
+pub(super) fn with_ctrl(char: char) -> Option<char> {
+    match char.to_ascii_uppercase() {
+        upper @ '@'..='_' => Some(char::from(upper as u8 & 0x1f)),
+        ' ' => Some('\0'),
+        '?' => Some('\x7f'),
+        _ => None,
+    }
+}
+
+/// A command line as program and arguments: split at spaces, with quotes and backslashes as a shell reads them, and nothing else.
+pub(super) fn words(line: &str) -> Result<Vec<String>, String> {
+    let (mut all, mut word, mut quote) = (Vec::new(), None::<String>, None::<char>);
+    let mut chars = line.chars();
+    while let Some(char) = chars.next() {
+        match (quote, char) {
+            (Some(open), _) if char == open => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(char);
+                word.get_or_insert_default();
+            }
+            (None | Some('"'), '\\') => {
+                let next = chars.next().ok_or("the command ends with a backslash; write it twice, or finish it")?;
+                word.get_or_insert_default().push(next);
+            }
+            (None, _) if char.is_whitespace() => all.extend(word.take()),
+            _ => word.get_or_insert_default().push(char),
+        }
+    }
+    match quote {
+        Some(open) => Err(format!("a quote ({open}) is opened and not closed")),
+        None => Ok(all.into_iter().chain(word).collect()),
+    }
+}
+
+/// Who holds a keyboard, for people: `ada` of `user:ada`.
+pub(super) fn person(actor: &str) -> String {
+    match actor.split_once(':') {
+        Some(("agent", slug)) => format!("agent {slug}"),
+        Some((_, name)) => name.to_owned(),
+        None => actor.to_owned(),
+    }
+}
+
+/// The style of a run of a thumbnail. Its colours come from a program, so only what is surely a colour gets in.
+pub(super) fn style(run: &Run) -> String {
+    let mut style = String::new();
+    for (property, color) in [("color", &run.color), ("background", &run.ground)] {
+        if let Some(color) = color.as_deref().and_then(checked) {
+            style.push_str(&format!("{property}:{color};"));
+        }
+    }
+    if run.bold {
+        style.push_str("font-weight:650;");
+    }
+    if run.dim {
+        style.push_str("opacity:.6;");
+    }
+    style
+}
+
+fn checked(color: &str) -> Option<String> {
+    if let Some(number) = color.strip_prefix("ansi-") {
+        return number.parse::<u8>().ok().filter(|n| *n < 16).map(|n| format!("var(--ansi-{n})"));
+    }
+    let digits = color.strip_prefix('#')?;
+    (digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| color.to_owned())
+}
+
+/// `4:05`, `1:02:09`.
+pub(super) fn clock(ms: i64) -> String {
+    let s = ms.max(0) / 1000;
+    match s / 3600 {
+        0 => format!("{}:{:02}", s / 60, s % 60),
+        hours => format!("{hours}:{:02}:{:02}", s / 60 % 60, s % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coming_back_is_quick_at_first_and_never_all_at_once() {
+        assert_eq!((pause(0, 0.0), pause(0, 1.0)), (200, 100));
+        assert_eq!((pause(3, 0.0), pause(3, 0.5)), (1600, 1200));
+        for tries in [6, 40, u32::MAX] {
+            assert_eq!((pause(tries, 0.0), pause(tries, 1.0)), (10_000, 5_000));
+        }
+    }
+
+    #[test]
+    fn several_lines_are_asked_first_and_too_much_is_refused() {
+        assert_eq!(pasted(""), Pasted::Nothing);
+        assert_eq!(pasted("ls -l"), Pasted::Send);
+        assert_eq!(pasted("ls\n"), Pasted::Ask(1));
+        assert_eq!(pasted("a\nb\r\n"), Pasted::Ask(2));
+        assert_eq!(pasted(&"é".repeat(PASTE / 2)), Pasted::Send);
+        assert_eq!(pasted(&"é".repeat(PASTE)), Pasted::TooLarge(2 * PASTE));
+    }
+
+    #[test]
+    fn ctrl_makes_control_characters() {
+        let cases =
+            [('c', Some('\x03')), ('C', Some('\x03')), ('[', Some('\x1b')), (' ', Some('\0')), ('?', Some('\x7f'))];
+        for (char, expected) in cases.into_iter().chain([('1', None), ('é', None)]) {
+            assert_eq!(with_ctrl(char), expected, "{char}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_split_as_a_shell_would_and_nothing_is_run() {
+        let all = |line: &str| words(line).expect("reads").join("|");
+        assert_eq!(all("  htop "), "htop");
+        assert_eq!(all(r#"tail -f "my log" 'a b'c \$x"#), "tail|-f|my log|a bc|$x");
+        assert_eq!(all(r#"echo "" $(x) "a\"b""#), "echo||$(x)|a\"b");
+        assert_eq!(all(""), "");
+        assert!(words("echo 'a").is_err() && words("echo \\").is_err());
+    }
+
+    #[test]
+    fn a_style_holds_only_colours() {
+        let run =
+            |color: &str| Run { text: "x".into(), color: Some(color.into()), ground: None, bold: false, dim: false };
+        assert_eq!(style(&run("#0aF3b2")), "color:#0aF3b2;");
+        assert_eq!(style(&run("ansi-15")), "color:var(--ansi-15);");
+        for wrong in ["ansi-16", "#fff", "red;background:url(x)", "#12345g", ""] {
+            assert_eq!(style(&run(wrong)), "", "{wrong}");
+        }
+        assert_eq!(
+            style(&Run { bold: true, dim: true, ..run("ansi-1") }),
+            "color:var(--ansi-1);font-weight:650;opacity:.6;"
+        );
+    }
+
+    #[test]
+    fn times_and_names_are_for_people() {
+        assert_eq!([clock(-5), clock(65_000), clock(3_729_000)], ["0:00", "1:05", "1:02:09"]);
+        assert_eq!([person("user:ada"), person("agent:c"), person("x")], ["ada", "agent c", "x"]);
+    }
+}
