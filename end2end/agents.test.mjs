@@ -38,7 +38,7 @@ scene('the first crew stands, and on a machine without their programs each says 
     }
     await page.getByText('4 agents').waitFor();
     assert.equal(await badge(page).count(), 0, 'nobody waits');
-});
+}, { crew: true });
 
 scene('an agent is made, started, changed and deleted, and its secret is never shown again', async ({ hub, page, watch }) => {
     await setUp(page, hub);
@@ -123,4 +123,4 @@ scene('who may not change agents sees no buttons for it', async ({ hub, page }) 
     await card(page, 'Backend').getByText('running', { exact: true }).waitFor();
     assert.equal(await page.getByRole('main').getByRole('button', { name: /^(Start|Stop|Restart|Edit|Delete|New agent)/ }).count(), 0);
     await card(page, 'Backend').getByRole('link', { name: 'Open terminal' }).waitFor();
-});
+}, { crew: true });
