@@ -14,14 +14,14 @@ const QUESTION = `printf ' Bash command\\n   rm -rf build\\n Do you want to proc
 async function fill(page, { slug, name, program, command, variables = [] }) {
     await dialog(page).getByLabel('Slug').fill(slug);
     await dialog(page).getByLabel('Name', { exact: true }).fill(name);
-    await until('the programs are there', async () => (await dialog(page).getByLabel('Program').locator('option').count()) >= 6);
-    await dialog(page).getByLabel('Program').selectOption({ label: program });
-    if (command) await dialog(page).getByLabel('Command').fill(command);
+    await until('the programs are there', async () => (await dialog(page).getByLabel('Program', { exact: true }).locator('option').count()) >= 6);
+    await dialog(page).getByLabel('Program', { exact: true }).selectOption({ label: program });
+    if (command) await dialog(page).getByLabel('Command', { exact: true }).fill(command);
     for (const [key, value, secret] of variables) {
         await dialog(page).getByRole('button', { name: 'Add a variable' }).click();
         await dialog(page).getByLabel('Name of the variable').last().fill(key);
-        if (secret) await dialog(page).getByLabel('secret').last().check();
-        await dialog(page).getByLabel('Value').last().fill(value);
+        if (secret) await dialog(page).getByRole('checkbox', { name: 'secret' }).last().check();
+        await dialog(page).getByLabel('Value', { exact: true }).last().fill(value);
     }
 }
 
@@ -55,12 +55,12 @@ scene('an agent is made, started, changed and deleted, and its secret is never s
     await card(page, 'Tester').getByText('running', { exact: true }).waitFor();
 
     await card(page, 'Tester').getByRole('button', { name: 'Edit' }).click();
-    await until('the variables are there', async () => (await dialog(page).getByLabel('Value').count()) === 2);
-    const value = dialog(page).getByLabel('Value');
+    await until('the variables are there', async () => (await dialog(page).getByLabel('Value', { exact: true }).count()) === 2);
+    const value = dialog(page).getByLabel('Value', { exact: true });
     assert.deepEqual([await value.first().inputValue(), await value.last().inputValue()], ['', 'seen']);
     assert.match(await value.first().getAttribute('placeholder'), /stored/);
     assert.ok(!(await page.content()).includes('hunter2'));
-    await dialog(page).getByLabel('Role').fill('Tests what the others build');
+    await dialog(page).getByLabel('Role', { exact: true }).fill('Tests what the others build');
     await dialog(page).getByRole('button', { name: 'Save', exact: true }).click();
     await card(page, 'Tester').getByText('Tests what the others build').waitFor();
 
