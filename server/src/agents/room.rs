@@ -247,7 +247,7 @@ impl Agents {
             terminal: terminal(&row.draft.slug),
             wanted: row.wanted,
             state,
-            started_at: seen.life.up,
+            started_at: seen.started,
             next_try: seen.life.not_before.filter(|_| state == AgentState::Starting),
             problem: seen.problem.clone(),
             contact: seen.contact().or(used.map(|at| super::Contact { at, kind: super::ContactKind::Call })),
