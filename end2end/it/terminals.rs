@@ -239,7 +239,7 @@ async fn one_holds_the_keyboard_and_viewers_look() {
     assert!(has("token:viewer", "joined", "127.0.0.1"), "{events:?}");
     assert!(has("token:operator", "took-keyboard", ""), "{events:?}");
     assert!(has("token:second", "took-keyboard", "from token:operator"), "{events:?}");
-    assert!(has("loop:terminals", "typed", "token:second typed 28 bytes"), "{events:?}");
+    assert!(has("loop:terminals", "typed", "token:second typed 27 bytes"), "{events:?}");
     assert!(has("token:second", "resized", "100 x 30"), "{events:?}");
     assert!(!events.iter().any(|it| it.2.contains("pas''ted")), "what was typed is nobody's business: {events:?}");
 }
