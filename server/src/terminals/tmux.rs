@@ -170,15 +170,11 @@ impl Tmux {
         let mut command = self.command(["set-option", "-g", "update-environment", &names, ";"]);
         command.args(["new-session", "-d", "-s", start.name, "-x", &cols, "-y", &rows, "-c", &word(&folder), "--"]);
         // A program that uses tmux for itself must not find ours: `tmux kill-server` there would end every agent.
-<<<<<<< HEAD
-        command.args(["env", "-u", "TMUX", "-u", "TMUX_PANE"]);
+        command.args(["/usr/bin/env", "-u", "TMUX", "-u", "TMUX_PANE"]);
         if let Some(banner) = start.banner {
             // The text is an argument, never a part of the script.
             command.args(["sh", "-c", "printf '%s\\n' \"$1\"; shift; exec \"$@\"", "sh", &word(banner)]);
         }
-=======
-        command.args(["/usr/bin/env", "-u", "TMUX", "-u", "TMUX_PANE"]);
->>>>>>> s8-engine
         if start.argv.is_empty() {
             let shell = self.0.environment.iter().find(|(name, _)| name == "SHELL").map(|(_, shell)| shell.as_str());
             command.args([shell.unwrap_or("/bin/sh"), "-l"]);
