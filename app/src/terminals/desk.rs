@@ -4,7 +4,9 @@
 use leptos::prelude::*;
 use server::terminals::{Request, Watching};
 
-use super::rules::{self, Pasted};
+use super::rules;
+#[cfg(feature = "hydrate")]
+use super::rules::Pasted;
 
 /// The line to the session.
 #[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "only a browser connects"))]
@@ -103,6 +105,7 @@ impl Desk {
     }
 
     /// Pastes text: several lines are asked first, too much is refused.
+    #[cfg(feature = "hydrate")]
     pub(super) fn paste(self, text: String) {
         if !self.holds() {
             self.words.set(Some("Take the keyboard first; then paste.".to_owned()));

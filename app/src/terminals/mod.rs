@@ -2,6 +2,7 @@
 
 mod asks;
 pub(crate) mod calls;
+#[cfg(any(feature = "hydrate", test))]
 mod cast;
 mod desk;
 #[cfg(feature = "hydrate")]

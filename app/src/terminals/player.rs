@@ -142,8 +142,8 @@ fn controls(desk: Desk, id: RecordingId) -> AnyView {
     let marks = move || {
         let length = desk.length.get().max(1);
         let mark = |(at, words): (u64, String)| {
-            let left = at as f64 * 100.0 / length as f64;
-            view! { <i style=format!("left:{left:.2}%") title=words></i> }
+            let left = at * 1000 / length;
+            view! { <i style=format!("left:{}.{}%", left / 10, left % 10) title=words></i> }
         };
         desk.marks.get().into_iter().map(mark).collect_view()
     };
@@ -159,8 +159,8 @@ fn controls(desk: Desk, id: RecordingId) -> AnyView {
             </button>
             <div class="seek">
                 <input type="range" min="0" step="100" aria-label="Position" aria-valuetext=times disabled=off
-                    max=move || desk.length.get().to_string() prop:value=move || desk.at.get().to_string()
-                    on:input:target=move |event| desk.seek(event.target().value().parse().unwrap_or_default()) />
+                    max=move || desk.length.get().to_string() prop:value=move || (desk.at.get() as u64).to_string()
+                    on:input:target=move |event| desk.seek(event.target().value().parse::<u32>().unwrap_or_default().into()) />
                 <span class="marks" aria-hidden="true">{marks}</span>
             </div>
             <output>{times}</output>

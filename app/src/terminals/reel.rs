@@ -149,8 +149,7 @@ impl Reel {
 async fn fetch(id: RecordingId) -> Result<String, String> {
     let broken = || "the recording could not be fetched; is the hub running, and are you online?".to_owned();
     let window = web_sys::window().ok_or_else(broken)?;
-    let answer =
-        JsFuture::from(window.fetch_with_str(&format!("/casts/{id}.cast"))).await.map_err(|_| broken())?;
+    let answer = JsFuture::from(window.fetch_with_str(&format!("/casts/{id}.cast"))).await.map_err(|_| broken())?;
     let answer: Response = answer.dyn_into().map_err(|_| broken())?;
     match answer.status() {
         200 => {}

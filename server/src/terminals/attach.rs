@@ -124,7 +124,9 @@ async fn pump(sessions: &Sessions, feed: &Arc<Feed>, mut reader: OwnedReadPty) -
                 }
                 let said = before_farewell(&buffer[..length]);
                 over = said.len() < length;
-                feed.publish(said, ready);
+                if !feed.publish(said, ready) {
+                    return End::Lost;
+                }
                 if !ready {
                     if feed.frames() > 0 {
                         ready = true;

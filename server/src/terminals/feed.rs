@@ -217,8 +217,9 @@ impl Feed {
         Ok(())
     }
 
-    /// Takes what the attach said. `live`: it is the session's doing, not a redraw for us.
-    pub(super) fn publish(&self, raw: &[u8], live: bool) {
+    /// Takes what the attach said. `live`: it is the session's doing, not a redraw for us. `false`: the screen is lost, and another
+    /// attach must draw it.
+    pub(super) fn publish(&self, raw: &[u8], live: bool) -> bool {
         let mut frame = Vec::with_capacity(raw.len() + 1);
         frame.push(BYTES);
         let mut state = self.lock();
@@ -229,11 +230,8 @@ impl Feed {
                 state.last_output = self.clock.now();
             }
         }
-        if !whole {
-            // What was said does not lead to what is shown any more.
-            state.turn();
-        }
         self.tell(&mut state, false);
+        whole
     }
 
     /// Lets calm readers read what was published.
