@@ -33,7 +33,10 @@ pub(crate) struct OverviewView {
 /// What is going on.
 #[server(prefix = "/api", endpoint = "/overview", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn load_overview() -> Result<OverviewView, Refusal> {
-    use server::images::{ImageFilter, ImageStatus};
+    use server::{
+        events::Topic,
+        images::{ImageFilter, ImageStatus},
+    };
     let (hub, who) = crate::failure::entered()?;
     // None waits for another, and there are several readers.
     let (waiting, stats, mut open, ended, services, mut events) = tokio::try_join!(
