@@ -37,6 +37,7 @@ scene('the first crew stands, and on a machine without their programs each says 
         assert.match(await card(page, name).getByRole('link', { name: 'Open terminal' }).getAttribute('href'), /^\/terminals\/agent-[abcd]$/);
     }
     await page.getByText('4 agents').waitFor();
+    await page.screenshot({ path: join(SCREENS, 'agents-crew.png') });
     assert.equal(await badge(page).count(), 0, 'nobody waits');
 }, { crew: true });
 

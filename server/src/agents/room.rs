@@ -216,8 +216,9 @@ impl Agents {
         who.must(Right::Operate)?;
         let turn = self.turn.lock().await;
         let row = self.stored(id).await?;
+        let kind = if self.is_live(&row).await? { "restarted" } else { "started" };
         self.end(&who.actor, &row).await?;
-        self.launch(&who.actor, &row, "restarted").await?;
+        self.launch(&who.actor, &row, kind).await?;
         drop(turn);
         self.get(who, id).await
     }

@@ -44,7 +44,9 @@ impl Activate for Presence {
             }
             let started = terminals.resume().await?;
             self.begun = true;
-            return Ok(format!("started {started} terminals"));
+            // The crew at once too: who opens the first page finds it at work.
+            let crew = self.hub.agents.activate().await?;
+            return Ok(format!("started {started} terminals; {crew}"));
         }
         terminals.reconcile_recording().await?;
         Ok(self.hub.agents.activate().await?)
