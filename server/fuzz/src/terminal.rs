@@ -18,7 +18,7 @@ fn fed(screen: &mut Screen, parts: &[&[u8]]) -> Vec<u8> {
 
 fuzz_target!(|input: &[u8]| {
     let Some(([cols, rows, cut, turn], rest)) = input.split_first_chunk::<4>() else { return };
-    let (cols, rows) = (u16::from(*cols), u16::from(*rows % 64));
+    let (cols, rows) = (u16::from(*cols % 100), u16::from(*rows % 32));
     let cut = usize::from(*cut).min(rest.len());
     let (start, end) = rest.split_at(cut);
 

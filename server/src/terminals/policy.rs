@@ -222,6 +222,10 @@ impl Policy {
                 }
                 let passing: Vec<&[u8]> =
                     modes.split(|byte| *byte == b';').filter(|mode| MODES.contains(mode)).collect();
+                // Each of the two screens has a region of its own, and the alternate one is new whenever it is entered.
+                if passing.contains(&b"1049".as_slice()) {
+                    self.region = None;
+                }
                 if !passing.is_empty() {
                     out.extend_from_slice(b"\x1b[?");
                     out.extend_from_slice(&passing.join(&b';'));
