@@ -46,6 +46,8 @@ mod tmux;
 #[cfg(feature = "ssr")]
 mod viewer;
 #[cfg(feature = "ssr")]
+mod viewing;
+#[cfg(feature = "ssr")]
 pub use feed::{Next, Pace};
 #[cfg(feature = "ssr")]
 pub use recorders::{Guest, GuestSeat};

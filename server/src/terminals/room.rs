@@ -10,18 +10,18 @@ use tokio::sync::OnceCell;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Found, History, ScreenView, TerminalDraft, TerminalState, TerminalView, Ticket,
+    TerminalDraft, TerminalState, TerminalView,
     feed::Feed,
-    keyboard::{Ended, Keyboards, Typist},
+    keyboard::Keyboards,
     links::Links,
     recording::Recordings,
     rules,
     sessions::Sessions,
     stage::Stages,
     store,
-    tickets::{Bearer, Tickets},
+    tickets::Tickets,
     tmux::{SessionInfo, Start, Tmux},
-    viewer::{Eyes, Hands, Looking, Who},
+    viewing::typed_event,
 };
 use crate::{
     caller::{Actor, Caller, Right},
@@ -31,12 +31,6 @@ use crate::{
     events::{Events, NewEvent, Topic},
 };
 
-/// Sockets of viewers open at once, over all terminals.
-const VIEWERS: usize = 2_000;
-/// Lines of history that one call gives at most; tmux keeps 50,000.
-const LINES: usize = 50_000;
-/// Lines that a search gives at most.
-const FOUND: usize = 200;
 /// The size of a terminal that has never had another.
 const SIZE: (u16, u16) = (160, 48);
 
@@ -62,13 +56,13 @@ pub(super) struct Inner {
     pub(super) events: Events,
     pub(super) clock: Clock,
     data: PathBuf,
-    tasks: TaskTracker,
+    pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
     /// Opened at the first need: a hub without tmux is still a hub.
     engine: OnceCell<(Tmux, Sessions)>,
-    stages: Stages,
-    keyboards: Keyboards,
-    tickets: Tickets,
+    pub(super) stages: Stages,
+    pub(super) keyboards: Keyboards,
+    pub(super) tickets: Tickets,
     /// By terminal: the bells heard of its feed, and whether one waits for somebody to look.
     rung: Mutex<HashMap<String, (u64, bool)>>,
     pub(super) recordings: Recordings,
@@ -329,7 +323,7 @@ impl Terminals {
 
     /// What tmux lists. A bell counts until somebody is at the terminal: tmux itself forgets it as soon as we attach for a
     /// thumbnail or a recording.
-    async fn running(&self) -> Result<Vec<SessionInfo>, Error> {
+    pub(super) async fn running(&self) -> Result<Vec<SessionInfo>, Error> {
         let (tmux, _) = self.engine().await?;
         let mut sessions = tmux.list().await?;
         let mut rung = self.inner.rung.lock().unwrap_or_else(PoisonError::into_inner);
@@ -366,178 +360,6 @@ impl Terminals {
         }
         self.reconcile_recording().await?;
         Ok(started)
-    }
-
-    /// A ticket for one socket at `name`. Needs `Look`.
-    pub async fn ticket(&self, who: &Caller, name: &str) -> Result<Ticket, Error> {
-        who.must(Right::Look)?;
-        self.ticket_for(&Who::Known(who.clone()), name).await
-    }
-
-    /// A ticket for somebody who may look at `name`, which the caller knows.
-    pub async fn ticket_for(&self, who: &Who, name: &str) -> Result<Ticket, Error> {
-        rules::name(name)?;
-        if !self.live().await?.iter().any(|session| session.name == name) {
-            return Err(ended(name).into());
-        }
-        let ticket = self.inner.tickets.give(bearer(who, name), self.now())?;
-        Ok(Ticket { ticket })
-    }
-
-    /// Whether a ticket opens this, for this one. It is used up.
-    pub fn redeem(&self, who: &Who, name: &str, ticket: &str) -> bool {
-        self.inner.tickets.take(ticket, &bearer(who, name), self.now())
-    }
-
-    /// Lets a viewer in. `address` is where they come from, for the audit log.
-    pub async fn join(&self, who: Who, name: &str, address: &str) -> Result<(Hands, Eyes), Error> {
-        if let Who::Known(caller) = &who {
-            caller.must(Right::Look)?;
-        }
-        rules::name(name)?;
-        let (_, sessions) = self.engine().await?;
-        let watch = sessions.watch(name).await?;
-        let guest = matches!(who, Who::Guest(_));
-        let Some((viewer, changed)) = self.inner.stages.enter(name, guest, VIEWERS) else {
-            let message = format!("{VIEWERS} viewers are there already; close some and try again");
-            return Err(Failure::new(FailureKind::TooMany, message).into());
-        };
-        let hands = Hands {
-            room: self.clone(),
-            terminal: name.to_owned(),
-            typist: Typist { actor: who.words(), viewer },
-            who,
-            feed: watch.feed().clone(),
-        };
-        let (events, actor) = (self.inner.events.clone(), hands.who.actor());
-        let detail = match &hands.who {
-            Who::Known(_) => format!("from {address}"),
-            Who::Guest(link) => format!("by the share link {link}, from {address}"),
-        };
-        let (db, event) = (self.inner.db.clone(), terminal_event("joined", name, detail));
-        // Beside the viewer, whose first picture should not wait for the disk.
-        self.inner.tasks.spawn(async move {
-            let written = async { events.commit(db.write().await?, &actor, event).await };
-            if let Err(error) = written.await {
-                tracing::warn!(%error, "that a viewer joined is not in the audit log");
-            }
-        });
-        Ok((hands, Eyes { screen: Looking(watch), changed }))
-    }
-
-    /// The newest `lines` lines of a terminal's history. Needs `Look`.
-    pub async fn history(&self, who: &Caller, name: &str, lines: usize) -> Result<History, Error> {
-        who.must(Right::Look)?;
-        rules::name(name)?;
-        let (tmux, _) = self.engine().await?;
-        let all = tmux.history(name, LINES).await?;
-        let total = all.len();
-        Ok(History { lines: all.into_iter().skip(total.saturating_sub(lines.clamp(1, LINES))).collect(), total })
-    }
-
-    /// Lines of any terminal's history that hold `text`, whatever its case; the newest first, at most 200. Needs `Look`.
-    pub async fn find(&self, who: &Caller, text: &str) -> Result<Vec<Found>, Error> {
-        who.must(Right::Look)?;
-        let wanted = text.trim().to_lowercase();
-        if wanted.chars().count() < 2 {
-            return Err(Failure::invalid("type at least two characters to look for").into());
-        }
-        let (tmux, _) = self.engine().await?;
-        let mut found = Vec::new();
-        for session in tmux.list().await? {
-            let lines = tmux.history(&session.name, LINES).await?;
-            let hits = lines.into_iter().rev().enumerate().filter(|(_, line)| line.to_lowercase().contains(&wanted));
-            // Each terminal may give all there is room for; what is over is cut below, so that none is left out.
-            found.push(
-                hits.take(FOUND)
-                    .map(|(above, line)| Found { name: session.name.clone(), above, line })
-                    .collect::<Vec<_>>(),
-            );
-        }
-        let share = FOUND / found.len().max(1);
-        Ok(found.into_iter().flat_map(|hits| hits.into_iter().take(share.max(1))).take(FOUND).collect())
-    }
-
-    /// The screens that are not as the caller knows them: pairs of name and number. Needs `Look`.
-    pub async fn screens(&self, who: &Caller, known: Vec<(String, u64)>) -> Result<Vec<ScreenView>, Error> {
-        who.must(Right::Look)?;
-        let known: HashMap<String, u64> = known.into_iter().collect();
-        let (_, sessions) = self.engine().await?;
-        let mut screens = Vec::new();
-        for session in self.running().await? {
-            // Watching keeps it attached for some seconds, so that who asks every second finds it warm.
-            let Ok(watch) = sessions.watch(&session.name).await else { continue };
-            let feed = watch.feed();
-            let seq = feed.seq();
-            if known.get(&session.name) != Some(&seq) {
-                let (cols, _) = feed.size();
-                screens.push(ScreenView { name: session.name, seq, cols, lines: feed.screen_lines() });
-            }
-        }
-        Ok(screens)
-    }
-
-    /// The visible lines of a terminal, as text.
-    pub async fn screen_text(&self, name: &str) -> Result<Vec<String>, Error> {
-        let (tmux, _) = self.engine().await?;
-        tmux.screen(name).await
-    }
-
-    /// Another size for everybody. The caller has been asked whether they may.
-    pub(super) async fn resize(
-        &self,
-        who: &Who,
-        name: &str,
-        feed: &Arc<Feed>,
-        cols: u16,
-        rows: u16,
-    ) -> Result<(), Error> {
-        feed.resize(cols, rows).await?;
-        let mut tx = self.inner.db.write().await?;
-        store::set_size(&mut *tx, name, cols, rows).await?;
-        let event = terminal_event("resized", name, format!("{cols} x {rows}"));
-        self.inner.events.commit(tx, &who.actor(), event).await?;
-        self.inner.stages.tell(name);
-        Ok(())
-    }
-
-    /// Somebody holds the keyboard now; a holding before it may have ended by that.
-    pub(super) async fn taken(&self, name: &str, who: &Who, from: Option<Ended>) -> Result<(), Error> {
-        self.inner.stages.tell(name);
-        let detail = from.as_ref().map_or_else(String::new, |from| format!("from {}", from.by));
-        let mut tx = self.inner.db.write().await?;
-        if let Some(from) = from {
-            self.inner.events.append(&mut tx, &Actor::Loop("terminals"), typed_event(name, &from)).await?;
-        }
-        self.inner.events.commit(tx, &who.actor(), terminal_event("took-keyboard", name, detail)).await?;
-        Ok(())
-    }
-
-    /// A holding ended.
-    pub(super) async fn handed_back(&self, name: &str, ended: Option<Ended>) -> Result<(), Error> {
-        let Some(ended) = ended else { return Ok(()) };
-        self.inner.stages.tell(name);
-        let tx = self.inner.db.write().await?;
-        self.inner.events.commit(tx, &Actor::Loop("terminals"), typed_event(name, &ended)).await?;
-        Ok(())
-    }
-
-    /// A viewer left.
-    pub(super) async fn left(&self, name: &str, who: &Who, ended: Option<Ended>) -> Result<(), Error> {
-        let mut tx = self.inner.db.write().await?;
-        if let Some(ended) = ended {
-            self.inner.events.append(&mut tx, &Actor::Loop("terminals"), typed_event(name, &ended)).await?;
-        }
-        self.inner.events.commit(tx, &who.actor(), terminal_event("left", name, "")).await?;
-        Ok(())
-    }
-
-    /// Ends holdings that nobody types in.
-    pub async fn settle_keyboards(&self) -> Result<(), Error> {
-        for (name, ended) in self.inner.keyboards.expired(self.now()) {
-            self.handed_back(&name, Some(ended)).await?;
-        }
-        Ok(())
     }
 
     /// Whether sessions can be held; the refusal says what to install.
@@ -594,28 +416,6 @@ impl Terminals {
 /// An event about a terminal.
 pub(super) fn terminal_event(kind: &'static str, name: &str, detail: impl Into<String>) -> NewEvent {
     NewEvent::new(Topic::Terminals, kind, name, detail)
-}
-
-/// How many bytes somebody typed in one holding of the keyboard; never which.
-fn typed_event(name: &str, ended: &Ended) -> NewEvent {
-    terminal_event("typed", name, format!("{} typed {} bytes, then {}", ended.by, ended.typed, ended.why.words()))
-}
-
-/// What a ticket is bound to.
-fn bearer(who: &Who, name: &str) -> Bearer {
-    let credential = match who {
-        Who::Known(caller) => match caller.session {
-            Some(session) => format!("session:{session}"),
-            None => caller.actor.to_string(),
-        },
-        Who::Guest(link) => format!("link:{link}"),
-    };
-    Bearer { credential, terminal: name.to_owned() }
-}
-
-/// What somebody is told who asks for a session that does not run.
-fn ended(name: &str) -> Failure {
-    Failure::new(FailureKind::NotFound, format!("the terminal {name} does not run; start it first"))
 }
 
 /// The home folder, or the root where there is none.
