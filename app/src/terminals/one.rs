@@ -89,7 +89,8 @@ fn Stage(
     let desk = Desk::new();
     let me = use_me();
     let screen = NodeRef::<html::Div>::new();
-    let past = RwSignal::new(use_query_map().with_untracked(|query| query.get("find").is_some()));
+    let past = desk.past;
+    past.set(use_query_map().with_untracked(|query| query.get("find").is_some()));
     connect(desk, name.clone(), screen);
     page_keys(desk, name.clone(), list, past);
     let facts = {

@@ -105,13 +105,18 @@ impl Session {
                 }
             })
         };
-        let (keys, bell) = (me.clone(), me.clone());
+        let (keys, bell, wheel) = (me.clone(), me.clone(), me.clone());
         self.screen.listen(Handlers {
             typed: with(|me, text| me.typed(&text)),
             // One byte a character.
             binary: with(|me, text| me.send(BYTES, &text.chars().map(|char| char as u8).collect::<Vec<_>>())),
             key: Box::new(move |event| keys.upgrade().is_none_or(|me| me.key(&event))),
             link: with(|me, address| me.desk.leaving.set(Some(address))),
+            wheel: Box::new(move || {
+                if let Some(me) = wheel.upgrade() {
+                    me.desk.past.set(true);
+                }
+            }),
             bell: Box::new(move || {
                 if let Some(me) = bell.upgrade() {
                     me.ring();
