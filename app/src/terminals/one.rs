@@ -163,7 +163,7 @@ fn strip(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, may: Memo<
                     view! { <button type="button" on:click=move |_| desk.connect()>"Connect again"</button> }.into_any()
                 }
             };
-            view! { <p class="strip bad" role="alert">{why} "." {again}</p> }.into_any()
+            view! { <p class="strip bad" role="alert">{rules::sentence(&why)} {again}</p> }.into_any()
         }
     }
     };
@@ -172,7 +172,10 @@ fn strip(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, may: Memo<
             view! {
                 <p class="strip warn" role="alert">
                     {words}
-                    <button class="quiet" type="button" aria-label="Understood" on:click=move |_| desk.words.set(None)>{icon("close")}</button>
+                    <button class="quiet" type="button" aria-label="Understood" on:click=move |_| {
+                        desk.words.set(None);
+                        desk.focus();
+                    }>{icon("close")}</button>
                 </p>
             }
         })
