@@ -59,7 +59,7 @@ scene('the pages for strangers are accessible and fit', async ({ hub, page }) =>
 scene('the empty screens are accessible, fit, and teach', async ({ hub, page }) => {
     await setUp(page, hub);
     const wrong = [];
-    for (const name of ['overview', 'images', 'terminals', 'services', 'connect', 'settings']) {
+    for (const name of ['overview', 'agents', 'images', 'terminals', 'services', 'connect', 'settings']) {
         await open(page, `/${name}`);
         wrong.push(...await look(page, `${name}-empty`));
     }
@@ -277,7 +277,7 @@ scene('an address that does not exist says so with status 404', async ({ hub, pa
 
 scene('a stranger sees sign-in instead of every screen, and no data', async ({ hub, page }) => {
     hub.owner();
-    for (const path of ['/overview', '/images', '/terminals', '/terminals/system', '/services', '/connect', '/settings']) {
+    for (const path of ['/overview', '/agents', '/images', '/terminals', '/terminals/system', '/services', '/connect', '/settings']) {
         await page.goto(path);
         const url = new URL(page.url());
         assert.equal(url.pathname, '/login', path);

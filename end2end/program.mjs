@@ -37,11 +37,13 @@ const environment = () => Object.fromEntries(Object.entries(process.env).filter(
 
 /** One running hub with a data folder of its own. */
 export class Program {
-    static async start() {
+    /** Without the first crew, unless `crew`: their sessions and events would stand in every test's way. */
+    static async start({ crew = false } = {}) {
         assert.ok(existsSync(BIN), `${BIN} is missing; build it, or name it in CENTRAL_MCP_BIN`);
         const program = new Program();
         program.data = mkdtempSync(join(tmpdir(), 'central-mcp-e2e-'));
         program.log = '';
+        program.crew = crew;
         try {
             await program.up('127.0.0.1:0');
         } catch (error) {
@@ -53,7 +55,7 @@ export class Program {
 
     /** Starts the process and reads its address, and the set-up link if there is one, from standard output. */
     async up(listen = `127.0.0.1:${new URL(this.origin).port}`) {
-        this.child = spawn(BIN, ['serve', '--data', this.data, '--listen', listen], { env: environment() });
+        this.child = spawn(BIN, ['serve', '--data', this.data, '--listen', listen], { env: { ...environment(), CENTRAL_MCP_FIRST_CREW: String(this.crew) } });
         this.child.stderr.setEncoding('utf8').on('data', text => { this.log += text; });
         this.ended = new Promise(done => this.child.once('exit', (code, signal) => done({ code, signal })));
         let said = '';
@@ -150,7 +152,7 @@ export async function openBrowser() {
 export function scene(name, body, options = {}) {
     test(name, { timeout: options.timeout ?? 180_000 }, async () => {
         const watch = new Watch();
-        const hub = await Program.start();
+        const hub = await Program.start(options);
         let browser;
         const pages = [];
         try {

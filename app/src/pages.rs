@@ -63,32 +63,12 @@ together! {
     Recording => terminals::Player();
 }
 
-/// The outside services.
-pub(crate) struct Services;
-
-#[lazy_route]
-impl LazyRoute for Services {
-    fn data() -> Self {
-        Self
-    }
-
-    fn view(_page: Self) -> AnyView {
-        services::Services().into_any()
-    }
-}
-
-/// The crew.
-pub(crate) struct Agents;
-
-#[lazy_route]
-impl LazyRoute for Agents {
-    fn data() -> Self {
-        Self
-    }
-
-    fn view(_page: Self) -> AnyView {
-        agents::Agents().into_any()
-    }
+together! {
+    crew_pages, __preload_crew_pages, OfTheCrew:
+    /// The crew.
+    Agents => agents::Agents();
+    /// The outside services.
+    Services => services::Services();
 }
 
 /// How an agent gets to the hub.

@@ -76,7 +76,13 @@ fn bare(mut command: Command) -> Command {
 /// Runs a command of the program on `data` to its end, with `input` piped in.
 pub(crate) fn run(data: &Path, args: &[&str], input: &str) -> Output {
     let mut command = program();
-    command.args(args).arg("--data").arg(data).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // By the environment: what follows `--` is not ours.
+    command
+        .args(args)
+        .env("CENTRAL_MCP_DATA", data)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // A command that asks nothing closes its input early: no fault.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());

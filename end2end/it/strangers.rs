@@ -11,7 +11,7 @@ use crate::{
 /// What anybody may see, in a browser.
 const OPEN: [&str; 5] = ["/", "/login", "/setup", "/healthz", "/readyz"];
 /// Pages and other routes that only a known visitor may use. Some do not exist: a stranger does not learn which.
-const CLOSED: [&str; 15] = [
+const CLOSED: [&str; 21] = [
     "/overview",
     "/connect",
     "/images",
@@ -21,6 +21,12 @@ const CLOSED: [&str; 15] = [
     "/services",
     "/settings",
     "/live",
+    "/agents",
+    "/terminals",
+    "/terminals/one",
+    "/terminals/one/ws",
+    "/recordings/0198c0de-0000-7000-8000-000000000000",
+    "/casts/0198c0de-0000-7000-8000-000000000000.cast",
     "/uploads",
     "/pictures/0000",
     "/api/nonsense",
@@ -28,6 +34,8 @@ const CLOSED: [&str; 15] = [
     "/Login",
     "/login/x",
 ];
+/// What guests of a share link use; everybody else is refused there. Their tests are in `terminals.rs`.
+const GUESTS: [&str; 3] = ["/s/open", "/s/ticket", "/s/ws"];
 /// Ways to not be known.
 const WRONG: [&str; 4] = ["Bearer nonsense", "Bearer ", "Basic YWRhOmNvcnJlY3Q=", "cmcp"];
 
@@ -59,6 +67,7 @@ impl Scene {
         let owner = ["user", "create", "--name", "ada", "--role", "owner", "--password-stdin"];
         done(folder.path(), &owner, &format!("{PASSWORD}\n"));
         let hub = Hub::start(folder.path());
+        done(folder.path(), &["terminal", "start", "one", "--", "cat"], "");
         let operator = hub.client(&token(folder.path(), "operator"));
         let image =
             operator.drawn(json!({ "prompt": "a fox", "width": 64, "height": 64, "steps": 1 }), 20).await["id"].clone();
@@ -74,6 +83,7 @@ impl Scene {
     fn calls(&self) -> Vec<(&'static str, Value, May)> {
         use May::{Act, Look, Own};
         let (image, service) = (json!({ "id": self.image }), json!({ "id": self.service }));
+        let (one, nothing) = (json!({ "name": "one" }), json!({ "id": self.image }));
         let draft = json!({ "prompt": "mine now", "width": 64, "height": 64, "steps": 1 });
         let user = json!({ "name": "eve", "password": PASSWORD, "role": "owner" });
         vec![
@@ -88,6 +98,30 @@ impl Scene {
             ("list_workflows", json!({}), Look),
             ("overview", json!({}), Look),
             ("who_am_i", json!({}), Look),
+            ("agent_profiles", json!({}), Look),
+            ("agents_waiting", json!({}), Look),
+            ("list_agents", json!({}), Look),
+            ("find_history", json!({ "text": "fox" }), Look),
+            ("list_recordings", one.clone(), Look),
+            ("list_terminals", json!({}), Look),
+            ("terminal_history", json!({ "name": "one", "lines": 10 }), Look),
+            ("terminal_screens", json!({ "known": [] }), Look),
+            ("terminal_ticket", one.clone(), Look),
+            ("list_links", one.clone(), Act),
+            ("record_terminal", json!({ "name": "one", "on": true }), Act),
+            ("remove_terminal", one.clone(), Act),
+            ("share_terminal", json!({ "name": "one", "hours": 1 }), Act),
+            ("start_terminal", json!({ "draft": { "name": "evil" } }), Act),
+            ("start_terminal_again", one.clone(), Act),
+            ("stop_terminal", one, Act),
+            ("delete_recording", nothing.clone(), Act),
+            ("revoke_link", nothing.clone(), Act),
+            ("create_agent", json!({ "draft": agent_draft() }), Act),
+            ("edit_agent", json!({ "id": nothing["id"], "draft": agent_draft() }), Act),
+            ("delete_agent", nothing.clone(), Act),
+            ("start_agent", nothing.clone(), Act),
+            ("stop_agent", nothing.clone(), Act),
+            ("restart_agent", nothing, Act),
             ("service_choices", json!({}), Look),
             ("service_catalog", service.clone(), Look),
             ("add_service", json!({ "draft": service_draft("evil") }), Act),
@@ -117,7 +151,7 @@ impl Scene {
     /// Everything that could have been changed.
     async fn state(&self) -> Vec<Value> {
         let mut state = Vec::new();
-        for name in ["list_services", "list_workflows", "list_tokens", "image_stats"] {
+        for name in ["list_services", "list_workflows", "list_tokens", "image_stats", "list_agents"] {
             state.push(self.operator.call(name, json!({})).await.json());
         }
         state.push(self.operator.call("list_images", json!({ "filter": {} })).await.json());
@@ -139,6 +173,13 @@ impl Scene {
 
 fn service_draft(name: &str) -> Value {
     json!({ "name": name, "kind": "comfyui", "base_url": "http://127.0.0.1:9", "auth": null, "price_per_hour": 0 })
+}
+
+fn agent_draft() -> Value {
+    json!({
+        "slug": "evil", "name": "evil", "role": "", "profile": "shell", "model": "", "command": [], "environment": [],
+        "folder": "", "machine": null, "restart_on_exit": false,
+    })
 }
 
 fn token_draft() -> Value {
@@ -313,7 +354,7 @@ fn every_route_of_the_hub_is_in_one_of_the_lists() {
             && route.split('/').zip(path.split('/')).all(|(a, b)| a == b || a.starts_with('{'))
     };
     for route in routes {
-        assert!(OPEN.iter().chain(&CLOSED).any(|path| same(route, path)), "{route} is in no list");
+        assert!(OPEN.iter().chain(&CLOSED).chain(&GUESTS).any(|path| same(route, path)), "{route} is in no list");
     }
 }
 

@@ -239,7 +239,7 @@ async fn one_holds_the_keyboard_and_viewers_look() {
     assert!(has("token:viewer", "joined", "127.0.0.1"), "{events:?}");
     assert!(has("token:operator", "took-keyboard", ""), "{events:?}");
     assert!(has("token:second", "took-keyboard", "from token:operator"), "{events:?}");
-    assert!(has("loop:terminals", "typed", "token:second typed 28 bytes"), "{events:?}");
+    assert!(has("loop:terminals", "typed", "token:second typed 27 bytes"), "{events:?}");
     assert!(has("token:second", "resized", "100 x 30"), "{events:?}");
     assert!(!events.iter().any(|it| it.2.contains("pas''ted")), "what was typed is nobody's business: {events:?}");
 }
@@ -373,4 +373,87 @@ async fn what_is_not_understood_or_too_much_closes_the_socket() {
     let ask = ask.header(header::ORIGIN, home).json(&json!({ "id": made["token"]["id"] }));
     assert!(ask.send().await.expect("an answer").status().is_success());
     line.closes(4001).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_share_link_lets_look_at_one_terminal_until_it_is_revoked() {
+    let (_folder, hub, operator) = scene().await;
+    let home = format!("http://localhost:{}", hub.port);
+    let host = format!("localhost:{}", hub.port);
+    let operating = hub.client(&operator);
+    let made = operating.call("share_terminal", json!({ "name": "one", "hours": 1 })).await.json();
+    let secret =
+        made["path"].as_str().and_then(|path| path.strip_prefix("/s#")).expect("a path with a fragment").to_owned();
+    let post = async |path: &str, cookie: &str, body: Value| {
+        let ask = reqwest::Client::new().post(format!("{home}{path}")).header(header::ORIGIN, &home);
+        ask.header(header::COOKIE, cookie).json(&body).send().await.expect("an answer")
+    };
+
+    for wrong in ["", "0", &"0".repeat(64), &format!("{secret}0")] {
+        assert_eq!(post("/s/open", "", json!({ "secret": wrong })).await.status().as_u16(), 401, "{wrong}");
+    }
+    let opened = post("/s/open", "", json!({ "secret": secret })).await;
+    assert!(opened.status().is_success());
+    let cookie = opened.headers()[header::SET_COOKIE].to_str().expect("text").to_owned();
+    for mark in ["HttpOnly", "SameSite=Strict", "Path=/s;"] {
+        assert!(cookie.contains(mark), "{cookie}");
+    }
+    let cookie = cookie.split(';').next().expect("a pair").to_owned();
+    assert_eq!(post("/s/ticket", "", json!({})).await.status().as_u16(), 401, "without the cookie");
+    assert_eq!(post("/s/ticket", "share=00", json!({})).await.status().as_u16(), 401, "a guessed cookie");
+    // The cookie of a guest is no account.
+    for path in ["/api/list_terminals", "/api/terminal_ticket"] {
+        assert_eq!(post(path, &cookie, json!({ "name": "one" })).await.status().as_u16(), 401, "{path}");
+    }
+
+    let ticket: Value = post("/s/ticket", &cookie, json!({})).await.json().await.expect("JSON");
+    let words = format!("terminal, ticket.{}", ticket["ticket"].as_str().expect("a ticket"));
+    let knock = |path: &str| {
+        let mut request = format!("ws://127.0.0.1:{}{path}", hub.port).into_client_request().expect("a request");
+        let headers = [("cookie", &cookie), ("origin", &home), ("host", &host), ("sec-websocket-protocol", &words)];
+        for (key, value) in headers {
+            request.headers_mut().insert(key, value.parse().expect("a header"));
+        }
+        request
+    };
+    assert_eq!(refused(knock("/terminals/one/ws")).await, 401, "the socket of those who are known");
+    let mut guest = Line::of(knock("/s/ws")).await.expect("opens");
+    guest.until("a state", |line| line.state["guests"] == 1).await;
+    assert_eq!(guest.state["may_type"], false);
+    guest.types("echo from a guest\r").await;
+    guest.until("a refusal", |line| line.refused.as_deref().is_some_and(|why| why.contains("look, not type"))).await;
+    assert_eq!(refused(knock("/s/ws")).await, 403, "a used ticket");
+
+    let listed = operating.call("list_links", json!({ "name": "one" })).await.json();
+    assert_eq!(listed[0]["watchers"], 1);
+    operating.call("revoke_link", json!({ "id": listed[0]["id"] })).await.json();
+    guest.closes(4001).await;
+    assert_eq!(post("/s/open", "", json!({ "secret": secret })).await.status().as_u16(), 401, "revoked");
+    assert!(!hub.log().contains(&secret), "the secret is in no log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_terminal_says_is_recorded_and_can_be_fetched() {
+    let (_folder, hub, operator) = scene().await;
+    let operating = hub.client(&operator);
+    operating.call("record_terminal", json!({ "name": "one", "on": true })).await.json();
+    let mut line = Line::open(&hub, &operator, "one").await;
+    line.until("it records", |line| line.state["recording"].is_i64()).await;
+    line.types("echo reco''rded\r").await;
+    line.sees("recorded").await;
+    operating.call("record_terminal", json!({ "name": "one", "on": false })).await.json();
+    line.until("it records no more", |line| line.state["recording"].is_null()).await;
+
+    let all = operating.call("list_recordings", json!({ "name": "one" })).await.json();
+    let (id, ended) = (all[0]["id"].as_str().expect("an id"), &all[0]["ended_at"]);
+    assert!(ended.is_i64() && all[0]["bytes"].as_i64() > Some(100), "{all}");
+    let text = operating.get(&format!("/casts/{id}.cast")).await.text;
+    let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    assert_eq!(lines.next().expect("a header")["version"], 3);
+    let said: String =
+        lines.filter(|event| event[1] == "o").map(|event| event[2].as_str().unwrap_or_default().to_owned()).collect();
+    assert!(said.contains("recorded"), "{said}");
+    assert_eq!(hub.stranger().get(&format!("/casts/{id}.cast")).await.status.as_u16(), 401);
+    operating.call("delete_recording", json!({ "id": id })).await.json();
+    assert_eq!(operating.get(&format!("/casts/{id}.cast")).await.status.as_u16(), 404);
 }

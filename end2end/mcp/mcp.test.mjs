@@ -15,7 +15,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { WebSocketClientTransport } from '@modelcontextprotocol/sdk/client/websocket.js';
 import WebSocket from 'ws';
-import { Program, until } from '../program.mjs';
+import { Program, pause, until } from '../program.mjs';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ABOUT = { name: 'end2end', version: '1' };
@@ -134,8 +134,9 @@ test('the Inspector', async () => {
 
 // Of progress and cancel, the Inspector's CLI (2.12.0) can do this much. It sends a progress token only if one is given as
 // metadata, and shows nothing of what then comes: it makes its client with `progress: false`, and no option changes that. It has
-// no command for cancelling and no handler for Ctrl-C outside of a sign-in, so it never sends notifications/cancelled: its end
-// is a closed connection, which cancels an image that asked for that.
+// no command for cancelling and no handler for Ctrl-C outside of a sign-in, so it never sends notifications/cancelled or
+// tasks/cancel: its end is a closed connection. By a handshake that cancels an image that asked for it; by 2026-07-28 the CLI
+// declares the Tasks extension and holds no call open, so there is nothing to break off and the image goes on.
 for (const era of ['legacy', 'modern']) {
     test(`the Inspector with a progress token, and ended in the middle, ${era}`, async () => {
         const args = asked => [join(HERE, 'node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js'),
@@ -157,6 +158,12 @@ for (const era of ['legacy', 'modern']) {
             await until('it is drawn', async () => await status() === 'running', 30_000);
         } finally {
             left.kill('SIGINT');
+        }
+        if (era === 'modern') {
+            await pause(1_000);
+            const [{ id, status }] = (await watcher.callTool({ name: 'list_images', arguments: { text: prompt } })).structuredContent.images;
+            assert.equal(status, 'running', 'a task outlives its client');
+            await watcher.callTool({ name: 'cancel_image', arguments: { id } });
         }
         await until('it is cancelled', async () => await status() === 'cancelled');
         await watcher.close();

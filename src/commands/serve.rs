@@ -140,13 +140,15 @@ fn start_log(config: &Config) -> anyhow::Result<()> {
         false => fmt::layer().with_target(false).with_writer(std::io::stderr).boxed(),
     };
     // The terminal `system` follows the newest of these; a week of them stays.
+    let folder = terminals::log_folder(&config.data);
+    server::private_folder(&folder)?;
     let kept = rolling::Builder::new()
         .rotation(Rotation::DAILY)
         .filename_prefix("central-mcp")
         .filename_suffix("log")
         .max_log_files(7)
         .latest_symlink(terminals::LOG)
-        .build(terminals::log_folder(&config.data))
+        .build(folder)
         .context("cannot write the log into the data folder")?;
     let kept = fmt::layer().with_ansi(false).with_target(false).with_writer(kept);
     tracing_subscriber::registry().with(filter).with(said).with(kept).init();

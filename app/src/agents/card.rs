@@ -98,7 +98,7 @@ fn facts(agent: AgentView) -> AnyView {
     let folder =
         if draft.folder.is_empty() { format!("agents/{}/work in the data folder", draft.slug) } else { draft.folder };
     let needs = agent.needs.map(|needs| view! { <p class="need"><span>{needs.text}</span> <Ago at=needs.since /></p> });
-    let since = agent.started_at.map(|at| view! { <span class="quiet">"since " <Ago at=at /></span> });
+    let since = agent.started_at.map(|at| view! { <span class="quiet">"started " <Ago at=at /></span> });
     view! {
         <header>
             {actor_face(&format!("agent:{}", draft.slug))}

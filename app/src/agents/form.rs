@@ -113,8 +113,10 @@ pub(super) fn AgentForm(
                 save(false);
             }
         >
-            {id.is_none().then(|| field("agent-slug", "Slug", "A short word for life, such as backend: a-z 0-9 -", "text", "off", fields.slug))}
-            {field("agent-name", "Name", "", "text", "off", fields.name)}
+            <div class="pair">
+                {id.is_none().then(|| field("agent-slug", "Slug", "A short word for life, such as backend: a-z 0-9 -", "text", "off", fields.slug))}
+                {field("agent-name", "Name", "What people call it; empty: the slug", "text", "off", fields.name)}
+            </div>
             {field("agent-role", "Role", "What it is for, in a sentence", "text", "off", fields.role)}
             <div class="field">
                 <label for="agent-profile">"Program"</label>
@@ -126,8 +128,10 @@ pub(super) fn AgentForm(
                 </select>
                 {move || chosen.get().map(missing)}
             </div>
-            {field("agent-model", "Model", "Empty: what the program takes by itself", "text", "off", fields.model)}
-            {field("agent-folder", "Folder", "Where it works, such as /srv/shop; empty: one of its own", "text", "off", fields.folder)}
+            <div class="pair">
+                {field("agent-model", "Model", "Empty: what the program takes by itself", "text", "off", fields.model)}
+                {field("agent-folder", "Folder", "Where it works, such as /srv/shop; empty: one of its own", "text", "off", fields.folder)}
+            </div>
             {area("agent-command", "Command", "One word a line; empty: the program. What connects it is added", "claude", "2", fields.command)}
             {fields.variables.view()}
             <label class="check">

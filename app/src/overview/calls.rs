@@ -33,7 +33,10 @@ pub(crate) struct OverviewView {
 /// What is going on.
 #[server(prefix = "/api", endpoint = "/overview", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn load_overview() -> Result<OverviewView, Refusal> {
-    use server::images::{ImageFilter, ImageStatus};
+    use server::{
+        events::Topic,
+        images::{ImageFilter, ImageStatus},
+    };
     let (hub, who) = crate::failure::entered()?;
     // None waits for another, and there are several readers.
     let (waiting, stats, mut open, ended, services, mut events) = tokio::try_join!(
@@ -55,7 +58,12 @@ pub(crate) async fn load_overview() -> Result<OverviewView, Refusal> {
         }
     }
     // That it began says nothing once it has ended, and while it is drawn the card of pictures shows it.
-    events.retain(|event| !matches!(event.kind.as_str(), "started" | "cancelling"));
+    // That an agent is started with a token of its own is how it is always done.
+    events.retain(|event| match event.topic {
+        Topic::Agents => true,
+        Topic::Auth => event.actor != "loop:presence",
+        _ => !matches!(event.kind.as_str(), "started" | "cancelling"),
+    });
     events.truncate(18);
     Ok(OverviewView { waiting, stats, open, pictures, failed, services, events })
 }

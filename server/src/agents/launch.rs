@@ -160,6 +160,7 @@ impl Agents {
         seen.forget_screen();
         seen.problem = None;
         seen.activity = Some(now);
+        seen.started = Some(now);
         seen.life.started(now);
         Ok(())
     }

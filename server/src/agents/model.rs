@@ -172,7 +172,7 @@ pub struct AgentView {
     pub wanted: Wanted,
     /// How its session is.
     pub state: AgentState,
-    /// When its session was last seen to begin.
+    /// When this hub started its session; `None` for one that was there before the hub.
     pub started_at: Option<Timestamp>,
     /// When it is started again, while it waits for that.
     pub next_try: Option<Timestamp>,

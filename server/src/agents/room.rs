@@ -216,8 +216,9 @@ impl Agents {
         who.must(Right::Operate)?;
         let turn = self.turn.lock().await;
         let row = self.stored(id).await?;
+        let kind = if self.is_live(&row).await? { "restarted" } else { "started" };
         self.end(&who.actor, &row).await?;
-        self.launch(&who.actor, &row, "restarted").await?;
+        self.launch(&who.actor, &row, kind).await?;
         drop(turn);
         self.get(who, id).await
     }
@@ -247,7 +248,7 @@ impl Agents {
             terminal: terminal(&row.draft.slug),
             wanted: row.wanted,
             state,
-            started_at: seen.life.up,
+            started_at: seen.started,
             next_try: seen.life.not_before.filter(|_| state == AgentState::Starting),
             problem: seen.problem.clone(),
             contact: seen.contact().or(used.map(|at| super::Contact { at, kind: super::ContactKind::Call })),

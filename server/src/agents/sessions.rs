@@ -17,6 +17,8 @@ const SETTLES: i64 = 2 * SECOND;
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) life: Life,
+    /// When this hub started it; not known of a session that was there before the hub.
+    pub(super) started: Option<Timestamp>,
     /// Why it could not be started.
     pub(super) problem: Option<String>,
     /// The last output in its terminal; kept when the session ends.
@@ -45,6 +47,7 @@ impl Seen {
 
     /// A session has begun, or has ended: what its screen said is past.
     pub(super) fn forget_screen(&mut self) {
+        self.started = None;
         self.screen = None;
         self.needs = None;
         self.worked = false;

@@ -32,9 +32,10 @@ impl Activate for Presence {
             let why = why.to_string();
             if self.without.as_ref() != Some(&why) {
                 tracing::warn!(why, "there are no terminals");
-                self.without = Some(why.clone());
+                self.without = Some(why);
             }
-            return Ok(why);
+            // It says so with each agent.
+            return Ok(self.hub.agents.activate().await?);
         }
         terminals.settle_keyboards().await?;
         if !self.begun {
@@ -43,7 +44,9 @@ impl Activate for Presence {
             }
             let started = terminals.resume().await?;
             self.begun = true;
-            return Ok(format!("started {started} terminals"));
+            // The crew at once too: who opens the first page finds it at work.
+            let crew = self.hub.agents.activate().await?;
+            return Ok(format!("started {started} terminals; {crew}"));
         }
         terminals.reconcile_recording().await?;
         Ok(self.hub.agents.activate().await?)

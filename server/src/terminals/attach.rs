@@ -4,7 +4,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use futures_util::FutureExt as _;
-use pty_process::{OwnedReadPty, Size};
+use pty_process::{OwnedReadPty, OwnedWritePty, Size};
 use tokio::{
     io::AsyncReadExt as _,
     process::Child,
@@ -18,8 +18,8 @@ use crate::clock::Stopwatch;
 const CHUNK: usize = 32 * 1024;
 /// How often calm readers are told.
 const CALM: Duration = Duration::from_millis(25);
-/// A redraw is taken as ended after so long a silence, if tmux does not say so.
-const SILENCE: Duration = Duration::from_millis(100);
+/// A redraw is taken as ended so long after its beginning, if tmux does not say so.
+const OVERDUE: Duration = Duration::from_millis(100);
 /// A client that lived so long was well.
 const WELL: Duration = Duration::from_secs(5);
 /// Between two attempts to attach.
@@ -50,7 +50,7 @@ pub(super) async fn run(sessions: Sessions, feed: Arc<Feed>, id: String) {
                 End::Lost
             }
         };
-        feed.connect(None).await;
+        disconnect(&feed).await;
         match end {
             End::Left => return feed.end(),
             End::Stop => return,
@@ -87,18 +87,29 @@ async fn once(sessions: &Sessions, feed: &Arc<Feed>) -> anyhow::Result<End> {
         .map_err(|error| anyhow!("tmux did not start: {error}"))?;
     let (reader, writer) = pty.into_split();
     feed.begin();
-    feed.connect(Some(writer)).await;
-    let end = pump(sessions, feed, reader).await;
-    feed.connect(None).await;
+    let end = pump(sessions, feed, reader, writer).await;
+    disconnect(feed).await;
     farewell(&mut child).await;
-    Ok(end)
+    end
 }
 
-async fn pump(sessions: &Sessions, feed: &Arc<Feed>, mut reader: OwnedReadPty) -> End {
+async fn disconnect(feed: &Feed) {
+    // Only a PTY that takes no size fails here, and there is none.
+    let _ = feed.connect(None).await;
+}
+
+async fn pump(
+    sessions: &Sessions,
+    feed: &Arc<Feed>,
+    mut reader: OwnedReadPty,
+    writer: OwnedWritePty,
+) -> anyhow::Result<End> {
+    // Keys before the client has made its terminal raw would be echoed into the picture.
+    let mut writer = Some(writer);
     let mut watchers = feed.count().subscribe();
     let mut buffer = vec![0; CHUNK];
     let (mut calm, mut resting, mut owed) = (pin!(sleep(CALM)), false, false);
-    let (mut silence, mut drawing) = (pin!(sleep(SILENCE)), false);
+    let (mut overdue, mut drawing) = (pin!(sleep(OVERDUE)), false);
     let (mut ready, mut over) = (false, false);
     let (mut grace, mut alone) = (pin!(sleep(sessions.grace())), false);
     loop {
@@ -112,7 +123,7 @@ async fn pump(sessions: &Sessions, feed: &Arc<Feed>, mut reader: OwnedReadPty) -
         }
         tokio::select! {
             read = reader.read(&mut buffer) => {
-                let Ok(mut length @ 1..) = read else { return End::Lost };
+                let Ok(mut length @ 1..) = read else { return Ok(End::Lost) };
                 // What is there already belongs to the same chunk.
                 while length < CHUNK
                     && let Some(Ok(more @ 1..)) = reader.read(&mut buffer[length..]).now_or_never()
@@ -124,15 +135,15 @@ async fn pump(sessions: &Sessions, feed: &Arc<Feed>, mut reader: OwnedReadPty) -
                 }
                 let said = before_farewell(&buffer[..length]);
                 over = said.len() < length;
-                feed.publish(said, ready);
+                if !feed.publish(said) {
+                    return Ok(End::Lost);
+                }
                 if !ready {
-                    if feed.frames() > 0 {
-                        ready = true;
-                        feed.ready();
-                    } else {
-                        silence.set(sleep(SILENCE));
-                        drawing = true;
+                    ready = feed.frames() > 0;
+                    if ready || !drawing {
+                        overdue.set(sleep(if ready { Duration::ZERO } else { OVERDUE }));
                     }
+                    drawing = true;
                 }
                 if resting {
                     owed = true;
@@ -150,18 +161,19 @@ async fn pump(sessions: &Sessions, feed: &Arc<Feed>, mut reader: OwnedReadPty) -
                     owed = false;
                 }
             }
-            () = silence.as_mut(), if drawing && !ready => {
-                ready = true;
+            () = overdue.as_mut(), if drawing => {
+                (ready, drawing) = (true, false);
+                feed.connect(writer.take()).await?;
                 feed.ready();
             }
             _ = watchers.changed() => {}
             () = grace.as_mut(), if alone => {
                 if sessions.leave(feed) {
-                    return End::Left;
+                    return Ok(End::Left);
                 }
                 alone = false;
             }
-            () = sessions.stop().cancelled() => return End::Stop,
+            () = sessions.stop().cancelled() => return Ok(End::Stop),
         }
     }
 }

@@ -14,7 +14,10 @@ use bytes::Bytes;
 use pty_process::OwnedWritePty;
 use tokio::{io::AsyncWriteExt as _, sync::watch};
 
-use super::{BYTES, Run, Screen, tmux::Tmux};
+use super::{
+    BYTES, Run, Screen,
+    tmux::{SessionInfo, Tmux},
+};
 use crate::{
     clock::{Clock, Stopwatch, Timestamp},
     error::Error,
@@ -28,6 +31,8 @@ const CHUNKS: usize = 8 * 1024;
 const BEHIND: u64 = 64 * 1024;
 /// How often a hidden page is shown something.
 const SLOW: Duration = Duration::from_secs(1);
+/// What tmux says so soon after an attach or another size is a redraw for us.
+const REDRAW: Duration = Duration::from_millis(500);
 /// Longest that keys wait for a tmux that does not read.
 const KEYS: Duration = Duration::from_secs(5);
 
@@ -81,6 +86,8 @@ struct State {
     /// The newest batch made of several chunks, for the next reader at the same place.
     batch: Option<(u64, u64, Bytes)>,
     last_output: Timestamp,
+    /// Since the last thing of ours that makes tmux draw everything.
+    asked: Stopwatch,
 }
 
 /// See the module.
@@ -97,10 +104,10 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(name: &str, size: (u16, u16), tmux: Tmux, clock: Clock) -> Self {
-        let now = clock.now();
+    pub(super) fn new(session: &SessionInfo, tmux: Tmux, clock: Clock) -> Self {
+        let size = (session.cols, session.rows);
         // Sequence numbers of a later feed of the same session are larger.
-        let news = News { seq: u64::try_from(now.millis()).unwrap_or(0), ..News::default() };
+        let news = News { seq: u64::try_from(clock.now().millis()).unwrap_or(0), ..News::default() };
         let state = State {
             screen: Screen::new(size.0, size.1),
             size,
@@ -111,10 +118,11 @@ impl Feed {
             calm: news.seq,
             snapshot: None,
             batch: None,
-            last_output: now,
+            last_output: session.activity,
+            asked: Stopwatch::start(),
         };
         Self {
-            name: name.to_owned(),
+            name: session.name.clone(),
             tmux,
             clock,
             state: Mutex::new(state),
@@ -151,7 +159,7 @@ impl Feed {
         self.lock().screen.bells()
     }
 
-    /// When the session said something last; the redraw of an attach does not count.
+    /// When the session said something last; what tmux draws anew for us does not count.
     pub(super) fn last_output(&self) -> Timestamp {
         self.lock().last_output
     }
@@ -205,35 +213,37 @@ impl Feed {
             return Ok(());
         }
         self.tmux.resize(&self.name, cols, rows).await?;
-        if let Some(pty) = keys.as_ref() {
-            pty.resize(pty_process::Size::new(rows, cols))
-                .map_err(|error| anyhow!("the PTY kept its size: {error}"))?;
+        {
+            let mut state = self.lock();
+            state.screen.resize(cols, rows);
+            state.size = (cols, rows);
+            state.asked = Stopwatch::start();
+            state.turn();
+            self.tell(&mut state, true);
         }
-        let mut state = self.lock();
-        state.screen.resize(cols, rows);
-        state.size = (cols, rows);
-        state.turn();
-        self.tell(&mut state, true);
+        // Last, so that a whole redraw follows all the rest. Without a PTY, the attach that is to come takes the size.
+        if let Some(pty) = keys.as_ref() {
+            fit(pty, (cols, rows))?;
+        }
         Ok(())
     }
 
-    /// Takes what the attach said. `live`: it is the session's doing, not a redraw for us.
-    pub(super) fn publish(&self, raw: &[u8], live: bool) {
+    /// Takes what the attach said. `false`: the screen is lost, and another attach must draw it.
+    pub(super) fn publish(&self, raw: &[u8]) -> bool {
         let mut frame = Vec::with_capacity(raw.len() + 1);
         frame.push(BYTES);
         let mut state = self.lock();
         let whole = state.screen.feed(raw, &mut frame);
         if frame.len() > 1 {
+            // The ring counts what passed; what was dropped must not be kept beside it.
+            frame.shrink_to_fit();
             state.push(frame.into());
-            if live {
+            if state.asked.elapsed() > REDRAW {
                 state.last_output = self.clock.now();
             }
         }
-        if !whole {
-            // What was said does not lead to what is shown any more.
-            state.turn();
-        }
         self.tell(&mut state, false);
+        whole
     }
 
     /// Lets calm readers read what was published.
@@ -247,6 +257,7 @@ impl Feed {
     pub(super) fn begin(&self) {
         let mut state = self.lock();
         state.screen = state.screen.again();
+        state.asked = Stopwatch::start();
         state.news.ready = false;
         state.turn();
         self.tell(&mut state, true);
@@ -272,8 +283,14 @@ impl Feed {
     }
 
     /// Gives or takes the way for keys.
-    pub(super) async fn connect(&self, pty: Option<OwnedWritePty>) {
-        *self.keys.lock().await = pty;
+    pub(super) async fn connect(&self, pty: Option<OwnedWritePty>) -> Result<(), Error> {
+        let mut keys = self.keys.lock().await;
+        if let Some(pty) = &pty {
+            // It may have changed since the attach began.
+            fit(pty, self.size())?;
+        }
+        *keys = pty;
+        Ok(())
     }
 
     /// Waits until there is a screen to show; `false` when the session ended before.
@@ -309,6 +326,11 @@ impl Feed {
     fn wanted(&self) -> MutexGuard<'_, (u16, u16)> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn fit(pty: &OwnedWritePty, (cols, rows): (u16, u16)) -> Result<(), Error> {
+    let size = pty_process::Size::new(rows, cols);
+    Ok(pty.resize(size).map_err(|error| anyhow!("the PTY took no size: {error}"))?)
 }
 
 impl State {

@@ -1,6 +1,9 @@
 //! The screen of one terminal: what a viewer who joins now should see.
 
-use std::num::NonZeroU16;
+use std::{
+    num::NonZeroU16,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use bytes::Bytes;
 use vt100::{Callbacks, Color};
@@ -41,12 +44,17 @@ impl Screen {
     }
 
     /// Takes what the program said. What may be passed on is appended to `out`; it ends between two sequences.
-    /// `false` when the screen was lost on the way, so that only a redraw brings it back.
+    /// `false` when the screen was lost on the way, so that only a redraw brings it back: no output of a program may stop what
+    /// feeds all who watch, so a fault of the parser is caught. None is known.
     pub fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) -> bool {
         let start = out.len();
         self.policy.feed(input, out);
-        self.parser.process(&out[start..]);
-        true
+        let parser = &mut self.parser;
+        let whole = catch_unwind(AssertUnwindSafe(|| parser.process(&out[start..]))).is_ok();
+        if !whole {
+            *self = self.again();
+        }
+        whole
     }
 
     /// An empty screen of the same size that has heard the same.
@@ -88,6 +96,11 @@ impl Screen {
         let (cols, rows) = size(cols, rows);
         self.parser.set_size(rows, cols);
         self.policy.resized();
+    }
+
+    /// Whether the alternate screen is shown, as it is from the beginning to the end of an attach.
+    pub fn alternate(&self) -> bool {
+        self.parser.screen().alternate_screen()
     }
 
     /// The title that the program set.

@@ -29,7 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const OLDEST: (u32, u32) = (3, 2);
 /// Longest path of a socket, the end byte included (`sun_path` of unix(7), less on macOS).
 const SOCKET: usize = 104;
-/// Longest line of a listing that is believed.
+const INSTALL: &str =
+    "install it (Debian and Ubuntu: apt-get install tmux; Alpine: apk add tmux; Fedora: dnf install tmux)";
+/// Longest title in characters.
 const TITLE: usize = 200;
 
 /// See the module. Cheap to clone.
@@ -38,6 +40,8 @@ pub(super) struct Tmux(Arc<Own>);
 
 #[derive(Debug)]
 struct Own {
+    /// The program. By its whole path, for a session may have a `PATH` of its own.
+    program: PathBuf,
     socket: PathBuf,
     conf: PathBuf,
     environment: Vec<(String, String)>,
@@ -60,6 +64,8 @@ pub(super) struct SessionInfo {
     pub(super) activity: Timestamp,
     /// The bell rang while nobody watched.
     pub(super) bell: bool,
+    /// Lines that tmux keeps of it, those on its screen included.
+    pub(super) lines: usize,
     /// The title that the program set. Untrusted; control characters are removed.
     pub(super) title: String,
 }
@@ -83,7 +89,8 @@ impl Tmux {
     /// Makes the folder and the configuration below `data`. Starts nothing. Fails when tmux is missing, and says what to install.
     pub(super) fn open(data: &Path) -> anyhow::Result<Self> {
         let environment = config::shell_environment();
-        let version = version(&environment)?;
+        let program = program(&environment)?;
+        let version = version(&program)?;
         let folder = data.join("terminals");
         fs::DirBuilder::new()
             .recursive(true)
@@ -106,13 +113,13 @@ impl Tmux {
         )?;
         let inner = ["tmux-256color", "screen-256color", "screen"].into_iter().find(|name| known(name)).unwrap_or(term);
         fs::write(&conf, configuration(version, inner)).with_context(|| format!("cannot write {}", conf.display()))?;
-        Ok(Self(Arc::new(Own { socket, conf, environment, term })))
+        Ok(Self(Arc::new(Own { program, socket, conf, environment, term })))
     }
 
     /// The sessions that run; none when no tmux server does.
     pub(super) async fn list(&self) -> Result<Vec<SessionInfo>, Error> {
         const FORMAT: &str = "#{session_id} #{session_name} #{pane_pid} #{window_width} #{window_height} \
-            #{session_created} #{window_activity} #{window_bell_flag} #{?#{==:#{pane_title},#{host}},,#{pane_title}}";
+            #{session_created} #{window_activity} #{window_bell_flag} #{history_size} #{?#{==:#{pane_title},#{host}},,#{pane_title}}";
         let output = self.run(self.command(["list-sessions", "-F", FORMAT])).await?;
         if !output.status.success() {
             let words = String::from_utf8_lossy(&output.stderr);
@@ -148,7 +155,13 @@ impl Tmux {
             return Err(Failure::invalid("a command cannot hold the character NUL").into());
         }
         // By itself, so that the arguments of a server that lives for months are not those of its first session.
-        self.done(self.command(["start-server"])).await?;
+        // The configuration again, for a server that an older hub has started.
+        let conf = self.0.conf.to_str().context("the folder's path is not UTF-8")?;
+        let started = self.run(self.command(["start-server", ";", "source-file", conf])).await?;
+        if !started.status.success() {
+            let words = String::from_utf8_lossy(&started.stderr);
+            tracing::warn!(words = words.trim(), "tmux did not take all of its configuration");
+        }
         let names: Vec<&str> = start.env.iter().map(|(name, _)| name.as_str()).collect();
         let (cols, rows) = (start.cols.to_string(), start.rows.to_string());
         // tmux expands formats in a folder, and `#(…)` in one runs a shell.
@@ -157,7 +170,7 @@ impl Tmux {
         let mut command = self.command(["set-option", "-g", "update-environment", &names, ";"]);
         command.args(["new-session", "-d", "-s", start.name, "-x", &cols, "-y", &rows, "-c", &word(&folder), "--"]);
         // A program that uses tmux for itself must not find ours: `tmux kill-server` there would end every agent.
-        command.args(["env", "-u", "TMUX", "-u", "TMUX_PANE"]);
+        command.args(["/usr/bin/env", "-u", "TMUX", "-u", "TMUX_PANE"]);
         if let Some(banner) = start.banner {
             // The text is an argument, never a part of the script.
             command.args(["sh", "-c", "printf '%s\\n' \"$1\"; shift; exec \"$@\"", "sh", &word(banner)]);
@@ -219,7 +232,7 @@ impl Tmux {
     pub(super) fn attach_command(&self, name: &str) -> pty_process::Command {
         // tmux gives every program default signals, and what our client is sent are bytes in a raw terminal; so there is nothing
         // to reset in the child.
-        pty_process::Command::new("tmux")
+        pty_process::Command::new(&self.0.program)
             .args(self.arguments())
             .args(["attach-session", "-E", "-f", "ignore-size", "-t", &format!("={name}")])
             .env_clear()
@@ -229,7 +242,7 @@ impl Tmux {
             .kill_on_drop(true)
     }
 
-    /// Ends tmux's server and every session. For tests.
+    /// Where its server listens.
     #[cfg(test)]
     pub(super) fn socket(&self) -> &Path {
         &self.0.socket
@@ -241,7 +254,7 @@ impl Tmux {
     }
 
     fn command<const N: usize>(&self, words: [&str; N]) -> Command {
-        let mut command = Command::new("tmux");
+        let mut command = Command::new(&self.0.program);
         command
             .args(self.arguments())
             .args(words)
@@ -270,14 +283,6 @@ impl Tmux {
         Err(anyhow!("tmux cannot {} at {name}: {}", verb.join(" "), words.trim()).into())
     }
 
-    async fn done(&self, command: Command) -> Result<(), Error> {
-        let output = self.run(command).await?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(anyhow!("tmux refused: {}", String::from_utf8_lossy(&output.stderr).trim()).into())
-    }
-
     async fn run(&self, mut command: Command) -> Result<Output, Error> {
         match tokio::time::timeout(PATIENCE, command.output()).await {
             Ok(output) => Ok(output.context("cannot run tmux")?),
@@ -301,14 +306,23 @@ pub(super) fn gone(name: &str) -> Failure {
     Failure::new(FailureKind::NotFound, format!("the terminal {name} does not run; start it first"))
 }
 
-/// The version of the tmux in the path.
-fn version(environment: &[(String, String)]) -> anyhow::Result<(u32, u32)> {
-    const INSTALL: &str =
-        "install it (Debian and Ubuntu: apt-get install tmux; Alpine: apk add tmux; Fedora: dnf install tmux)";
-    let said = std::process::Command::new("tmux")
+/// The tmux in the path.
+fn program(environment: &[(String, String)]) -> anyhow::Result<PathBuf> {
+    let path = environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, path)| path.as_str());
+    let executable = |file: &PathBuf| {
+        fs::metadata(file).is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+    };
+    let found = std::env::split_paths(path).filter(|folder| folder.is_absolute()).map(|folder| folder.join("tmux"));
+    found
+        .into_iter()
+        .find(executable)
+        .with_context(|| format!("terminals need tmux, and it is not installed; {INSTALL}"))
+}
+
+fn version(program: &Path) -> anyhow::Result<(u32, u32)> {
+    let said = std::process::Command::new(program)
         .arg("-V")
         .env_clear()
-        .envs(environment.iter().map(|(name, value)| (name, value)))
         .output()
         .map_err(|error| anyhow!("terminals need tmux, and it cannot be run ({error}); {INSTALL}"))?;
     let said = String::from_utf8_lossy(&said.stdout);
@@ -320,7 +334,7 @@ fn version(environment: &[(String, String)]) -> anyhow::Result<(u32, u32)> {
 }
 
 /// `tmux 3.3a`, `tmux next-3.6` and `tmux openbsd-7.5` (which has no number of its own and is always new).
-fn numbers(said: &str) -> Option<(u32, u32)> {
+pub(super) fn numbers(said: &str) -> Option<(u32, u32)> {
     let said = said.trim().strip_prefix("tmux ")?;
     if said.starts_with("openbsd") || said == "master" {
         return Some((u32::MAX, 0));
@@ -344,7 +358,7 @@ fn known(name: &str) -> bool {
 }
 
 /// Our own configuration. Every line is there because a viewer, a program or a person could otherwise do something to tmux.
-fn configuration((major, minor): (u32, u32), term: &str) -> String {
+pub(super) fn configuration((major, minor): (u32, u32), term: &str) -> String {
     let mut conf = format!(
         "# Written by Central-MCP at every start; changes here are lost.\n\
          set-option -s exit-empty off\n\
@@ -376,10 +390,10 @@ fn configuration((major, minor): (u32, u32), term: &str) -> String {
          set-option -gw remain-on-exit off\n\
          set-option -gw automatic-rename off\n\
          set-option -gw allow-rename off\n\
-         unbind-key -a -T root\n\
-         unbind-key -a -T prefix\n\
-         unbind-key -a -T copy-mode\n\
-         unbind-key -a -T copy-mode-vi\n"
+         unbind-key -aq -T root\n\
+         unbind-key -aq -T prefix\n\
+         unbind-key -aq -T copy-mode\n\
+         unbind-key -aq -T copy-mode-vi\n"
     );
     // Unknown before, and then always off.
     if (major, minor) >= (3, 3) {
@@ -395,17 +409,18 @@ fn absent(words: &str) -> bool {
 
 /// One line of a listing. A session that is not named by our rules is not ours.
 fn session(line: &str) -> Option<SessionInfo> {
-    let mut words = line.splitn(9, ' ');
+    let mut words = line.splitn(10, ' ');
     let id = words.next()?.to_owned();
     let name = words.next()?.to_owned();
     rules::name(&name).ok()?;
     let pid = words.next()?.parse().ok()?;
-    let (cols, rows) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let (cols, rows): (u16, u16) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     let (started, active) = (words.next()?.parse::<i64>().ok()?, words.next()?.parse::<i64>().ok()?);
     let bell = words.next()? == "1";
+    let lines = words.next()?.parse::<usize>().ok()? + usize::from(rows);
     let title = clean(words.next().unwrap_or_default(), TITLE);
     let at = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(SECOND));
-    Some(SessionInfo { id, name, pid, cols, rows, started_at: at(started), activity: at(active), bell, title })
+    Some(SessionInfo { id, name, pid, cols, rows, started_at: at(started), activity: at(active), bell, lines, title })
 }
 
 /// An argument as tmux takes it for itself: a semicolon at its end would begin another command.

@@ -45,7 +45,7 @@ async fn a_late_joiner_sees_what_the_first_one_sees() {
         last.reads(then).await;
         alike(&mut [&mut live, &mut late, &mut last]).await;
         assert!(live.terminal.screen().alternate_screen(), "tmux draws on the alternate screen");
-        assert_eq!(name == "plain", live.terminal.screen().bracketed_paste(), "{name}");
+        assert_eq!(name != "less", live.terminal.screen().bracketed_paste(), "{name}");
     }
 }
 
@@ -94,8 +94,14 @@ async fn a_client_that_tmux_throws_out_comes_back() {
     let mut viewer = house.viewer("a").await;
     viewer.reads("before").await;
     house.tmux(&["detach-client", "-s", "=a"]);
-    until("attached again", async || viewer.watch.feed().write(b"after\r").await.is_ok()).await;
-    viewer.sees(Pace::Now, "typed again", |screen| screen.contains("before") && screen.contains("after")).await;
+    // Keys that were on their way are lost, as on any line that breaks.
+    until("attached again", async || {
+        let typed = viewer.watch.feed().write(b"after\r").await.is_ok();
+        while timeout(Duration::from_millis(100), viewer.step(Pace::Now)).await.is_ok() {}
+        typed && viewer.text().contains("after")
+    })
+    .await;
+    assert!(viewer.text().starts_with("before\n"), "{}", viewer.text());
 }
 
 #[tokio::test]

@@ -47,6 +47,48 @@ async fn sessions_are_started_listed_and_stopped() {
     assert_eq!(mode & 0o777, 0o700);
 }
 
+#[test]
+fn versions_are_read_and_configurations_fit_them() {
+    use crate::terminals::tmux::{configuration, numbers};
+    for (said, version) in [
+        ("tmux 3.3a\n", Some((3, 3))),
+        ("tmux 3.2", Some((3, 2))),
+        ("tmux 3.5a-1", Some((3, 5))),
+        ("tmux 3.10", Some((3, 10))),
+        ("tmux next-3.6", Some((3, 6))),
+        ("tmux openbsd-7.5", Some((u32::MAX, 0))),
+        ("screen 4", None),
+        ("tmux", None),
+    ] {
+        assert_eq!(numbers(said), version, "{said}");
+    }
+    assert!(!configuration((3, 2), "screen").contains("passthrough"));
+    assert!(configuration((3, 3), "screen").contains("allow-passthrough off"));
+}
+
+/// What our tmux is told is what it does: no key, no clipboard, no passthrough.
+#[tokio::test]
+async fn the_configuration_is_in_force() {
+    let house = House::new();
+    house.start("a", &["cat"]).await;
+    let conf = house.tmux.socket().with_extension("conf");
+    let again =
+        std::process::Command::new("tmux").arg("-S").arg(house.tmux.socket()).arg("source-file").arg(conf).output();
+    assert_eq!(String::from_utf8_lossy(&again.expect("runs").stderr), "", "every line is understood");
+    assert_eq!(house.tmux(&["list-keys"]), "");
+    for (scope, option, value) in [
+        ("-s", "set-clipboard", "off"),
+        ("-s", "exit-empty", "off"),
+        ("-g", "prefix", "None"),
+        ("-g", "history-limit", "50000"),
+        ("-g", "status", "off"),
+        ("-gw", "remain-on-exit", "off"),
+    ] {
+        assert_eq!(house.tmux(&["show-options", scope, "-v", option]).trim(), value, "{option}");
+    }
+    assert_eq!(house.tmux(&["show-options", "-w", "-v", "-t", "=a:", "window-size"]).trim(), "manual");
+}
+
 #[tokio::test]
 async fn what_cannot_be_started_is_refused_in_words() {
     let house = House::new();
@@ -102,6 +144,11 @@ async fn a_program_finds_a_clean_environment_and_its_secrets_are_nobodys_argumen
         let name = line.split('=').next().expect("a name");
         assert!(known.contains(&name) || more.contains(&name), "{line}");
     }
+    // A path of its own, without tmux in it.
+    let env = [("PATH".to_owned(), "/nowhere".to_owned())];
+    let argv = ["/bin/sh", "-c", "echo \"[$PATH]\"; read line"].map(str::to_owned);
+    house.tmux.start(&Start { name: "path", argv: &argv, env: &env, ..start }).await.expect("starts");
+    said(&house, "path", "[/nowhere]").await;
     // The next one finds nothing of the first one's.
     house.script("b", "env; echo END; exec cat").await;
     let lines = said(&house, "b", "END").await;
@@ -126,6 +173,7 @@ async fn history_is_text_of_whole_lines() {
     assert_eq!(few[2], "END");
     let session = house.tmux.find("a").await.expect("lists").expect("runs");
     assert_eq!(session.title, "my title");
+    assert!((105..=130).contains(&session.lines), "{}", session.lines);
     assert!(matches!(house.tmux.history("none", 5).await, Err(Error::Refused(_))));
 }
 
