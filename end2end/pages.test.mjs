@@ -159,14 +159,14 @@ const SCREEN = String.raw`clear; printf '\033[34mcentral-mcp\033[0m on \033[35ma
 scene('the terminals are accessible and fit', async ({ hub, page, context }) => {
     await setUp(page, hub);
     const wrong = [];
-    for (const name of ['agent-b', 'agent-d']) {
+    for (const name of ['build', 'deploy']) {
         await startTerminal(page, name);
         await takeKeyboard(page);
         await typeLine(page, SCREEN);
         await shows(page, 'per_key_limit');
         await page.keyboard.press('Control+Shift+Enter');
     }
-    await startTerminal(page, 'agent-c');
+    await startTerminal(page, 'review');
     wrong.push(...await look(page, 'terminal-looking'));
     await takeKeyboard(page);
     await typeLine(page, SCREEN);

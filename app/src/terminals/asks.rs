@@ -17,9 +17,15 @@ fn dialog(
     body: impl Fn(String) -> AnyView + Copy + Send + Sync + 'static,
 ) -> AnyView {
     let open = RwSignal::new(false);
-    Effect::new(move || open.set(about.with(Option::is_some)));
+    // Each follows the other, and says nothing when nothing changed: else they would talk for ever.
     Effect::new(move || {
-        if !open.get() {
+        let asked = about.with(Option::is_some);
+        if open.get_untracked() != asked {
+            open.set(asked);
+        }
+    });
+    Effect::new(move || {
+        if !open.get() && about.with_untracked(Option::is_some) {
             about.set(None);
         }
     });

@@ -41,6 +41,8 @@ pub(super) struct Desk {
     pub(super) fits: RwSignal<bool>,
     /// Whether the lines are read to a screen reader.
     pub(super) aloud: RwSignal<bool>,
+    /// Whether the history lies over the screen.
+    pub(super) past: RwSignal<bool>,
     /// Whether the next letter is pressed with Ctrl.
     pub(super) ctrl: RwSignal<bool>,
     #[cfg(feature = "hydrate")]
@@ -59,6 +61,7 @@ impl Desk {
             bell: RwSignal::new(false),
             fits: RwSignal::new(true),
             aloud: RwSignal::new(false),
+            past: RwSignal::new(false),
             ctrl: RwSignal::new(false),
             #[cfg(feature = "hydrate")]
             session: StoredValue::new_local(None),

@@ -89,7 +89,8 @@ fn Stage(
     let desk = Desk::new();
     let me = use_me();
     let screen = NodeRef::<html::Div>::new();
-    let past = RwSignal::new(use_query_map().with_untracked(|query| query.get("find").is_some()));
+    let past = desk.past;
+    past.set(use_query_map().with_untracked(|query| query.get("find").is_some()));
     connect(desk, name.clone(), screen);
     page_keys(desk, name.clone(), list, past);
     let facts = {
@@ -162,7 +163,7 @@ fn strip(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, may: Memo<
                     view! { <button type="button" on:click=move |_| desk.connect()>"Connect again"</button> }.into_any()
                 }
             };
-            view! { <p class="strip bad" role="alert">{why} "." {again}</p> }.into_any()
+            view! { <p class="strip bad" role="alert">{rules::sentence(&why)} {again}</p> }.into_any()
         }
     }
     };
@@ -171,7 +172,10 @@ fn strip(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, may: Memo<
             view! {
                 <p class="strip warn" role="alert">
                     {words}
-                    <button class="quiet" type="button" aria-label="Understood" on:click=move |_| desk.words.set(None)>{icon("close")}</button>
+                    <button class="quiet" type="button" aria-label="Understood" on:click=move |_| {
+                        desk.words.set(None);
+                        desk.focus();
+                    }>{icon("close")}</button>
                 </p>
             }
         })

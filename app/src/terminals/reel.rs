@@ -16,6 +16,7 @@ use super::{
     cast::{Cast, What},
     ears::Ears,
     player::Desk,
+    rules,
     xterm::{self, Emulator},
 };
 
@@ -47,7 +48,7 @@ impl Reel {
         let cast = match cast {
             Ok(cast) => cast,
             Err(why) => {
-                let _ = desk.words.try_set(Some(format!("{}.", crate::ui::capital(&why))));
+                let _ = desk.words.try_set(Some(rules::sentence(&why)));
                 return;
             }
         };

@@ -106,6 +106,12 @@ fn checked(color: &str) -> Option<String> {
     (digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| color.to_owned())
 }
 
+/// A clause as a sentence: failures come as clauses, some of them questions.
+pub(super) fn sentence(clause: &str) -> String {
+    let end = if clause.ends_with(['.', '?', '!']) { "" } else { "." };
+    format!("{}{end}", crate::ui::capital(clause))
+}
+
 /// `4:05`, `1:02:09`.
 pub(super) fn clock(ms: i64) -> String {
     let s = ms.max(0) / 1000;
@@ -175,6 +181,7 @@ mod tests {
     #[test]
     fn times_and_names_are_for_people() {
         assert_eq!([clock(-5), clock(65_000), clock(3_729_000)], ["0:00", "1:05", "1:02:09"]);
+        assert_eq!([sentence("it ended"), sentence("are you online?")], ["It ended.", "Are you online?"]);
         assert_eq!([person("user:ada"), person("agent:c"), person("x")], ["ada", "agent c", "x"]);
     }
 }

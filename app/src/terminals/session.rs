@@ -105,13 +105,18 @@ impl Session {
                 }
             })
         };
-        let (keys, bell) = (me.clone(), me.clone());
+        let (keys, bell, wheel) = (me.clone(), me.clone(), me.clone());
         self.screen.listen(Handlers {
             typed: with(|me, text| me.typed(&text)),
             // One byte a character.
             binary: with(|me, text| me.send(BYTES, &text.chars().map(|char| char as u8).collect::<Vec<_>>())),
             key: Box::new(move |event| keys.upgrade().is_none_or(|me| me.key(&event))),
             link: with(|me, address| me.desk.leaving.set(Some(address))),
+            wheel: Box::new(move || {
+                if let Some(me) = wheel.upgrade() {
+                    me.desk.past.set(true);
+                }
+            }),
             bell: Box::new(move || {
                 if let Some(me) = bell.upgrade() {
                     me.ring();
@@ -143,7 +148,7 @@ impl Session {
                 Ok(ticket) => me.open(&ticket.ticket),
                 Err(refusal) => match refusal.0.kind {
                     FailureKind::Outside | FailureKind::Internal => me.later(),
-                    _ => me.desk.line.set(Line::Closed(crate::ui::capital(&refusal.to_string()))),
+                    _ => me.desk.line.set(Line::Closed(refusal.to_string())),
                 },
             }
         });
@@ -219,7 +224,7 @@ impl Session {
             BYTES => self.screen.write(&rest),
             JSON => match serde_json::from_slice::<Notice>(&rest.to_vec()) {
                 Ok(Notice::State(now)) => self.stand(now),
-                Ok(Notice::Refused { why }) => self.desk.words.set(Some(crate::ui::capital(&why))),
+                Ok(Notice::Refused { why }) => self.desk.words.set(Some(rules::sentence(&why))),
                 Ok(Notice::Alive) => self.waits.set(false),
                 // A newer hub may say more; what is known still holds.
                 Err(_) => {}
@@ -278,7 +283,7 @@ impl Session {
         let known = Closing::ALL.into_iter().find(|it| it.code() == code).map(Closing::words);
         let words = if reason.is_empty() { known.unwrap_or("the line was closed") } else { reason };
         self.held.set(false);
-        self.desk.line.set(Line::Closed(crate::ui::capital(words)));
+        self.desk.line.set(Line::Closed(words.to_owned()));
     }
 
     fn later(self: &Rc<Self>) {

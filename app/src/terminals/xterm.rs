@@ -13,7 +13,7 @@ use std::{any::Any, cell::RefCell};
 
 use js_sys::{Array, Function, Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure, prelude::wasm_bindgen};
-use web_sys::{HtmlElement, HtmlTextAreaElement, KeyboardEvent};
+use web_sys::{HtmlElement, HtmlTextAreaElement, KeyboardEvent, WheelEvent};
 use xterm_js_rs::{
     Disposable, Terminal, TerminalOptions,
     addons::{unicode11::Unicode11Addon, web_links::WebLinksAddon},
@@ -41,6 +41,17 @@ extern "C" {
 
     #[wasm_bindgen(method, js_name = onBell)]
     fn on_bell(this: &Lacking, act: &JsValue) -> Disposable;
+
+    #[wasm_bindgen(method, js_name = attachCustomWheelEventHandler)]
+    fn on_wheel(this: &Lacking, act: &Function);
+
+    #[wasm_bindgen(method, getter)]
+    fn modes(this: &Lacking) -> Modes;
+
+    type Modes;
+
+    #[wasm_bindgen(method, getter, js_name = mouseTrackingMode)]
+    fn mouse(this: &Modes) -> String;
 
     type Hooks;
 
@@ -115,6 +126,8 @@ pub(super) struct Handlers {
     pub(super) key: Box<dyn Fn(KeyboardEvent) -> bool>,
     /// A link was clicked.
     pub(super) link: Box<dyn Fn(String)>,
+    /// The wheel was turned up, and no program in the terminal uses it.
+    pub(super) wheel: Box<dyn Fn()>,
     /// The bell rang.
     pub(super) bell: Box<dyn Fn()>,
 }
@@ -157,13 +170,22 @@ impl Emulator {
 
     /// Connects what happens with what is done about it.
     pub(super) fn listen(&self, handlers: Handlers) {
-        let Handlers { typed, binary, key, link, bell } = handlers;
-        self.kept.borrow_mut().push(Box::new(self.terminal.on_data(&self.keep(Closure::<dyn Fn(String)>::new(typed)))));
-        self.kept
-            .borrow_mut()
-            .push(Box::new(self.terminal.on_binary(&self.keep(Closure::<dyn Fn(String)>::new(binary)))));
+        let Handlers { typed, binary, key, link, wheel, bell } = handlers;
+        self.terminal.on_data(&self.keep(Closure::<dyn Fn(String)>::new(typed)));
+        self.terminal.on_binary(&self.keep(Closure::<dyn Fn(String)>::new(binary)));
         self.terminal.attach_custom_key_event_handler(&self.keep(Closure::<dyn Fn(KeyboardEvent) -> bool>::new(key)));
         self.terminal.on_bell(&self.keep(Closure::<dyn Fn()>::new(bell)));
+        // The emulator would make arrow keys of the wheel, since a screen of tmux has nothing to scroll: a shell would turn its
+        // pages of old commands. What people want to see then is what was said before.
+        let modes: Lacking = self.terminal.clone().unchecked_into();
+        let turn = move |event: WheelEvent| {
+            let used = modes.modes().mouse() != "none";
+            if !used && event.delta_y() < 0.0 {
+                wheel();
+            }
+            used
+        };
+        self.terminal.on_wheel(&self.keep(Closure::<dyn Fn(WheelEvent) -> bool>::new(turn)));
         // Both kinds of links call with the event and the address: those that are seen in the text, and OSC 8.
         let open = self.keep(Closure::<dyn Fn(JsValue, String)>::new(move |_, address| link(address)));
         self.load_addon(&WebLinksAddon::new(Some(&open), None, None));

@@ -36,6 +36,11 @@ pub(crate) fn on_keys(act: impl Fn(&str) -> bool + 'static) {
 #[cfg(feature = "hydrate")]
 fn typing(event: &web_sys::KeyboardEvent) -> bool {
     use wasm_bindgen::JsCast as _;
+    // What is asked in front of the page comes first, also where the focus was lost on a button that went grey.
+    let page = web_sys::window().and_then(|window| window.document());
+    if page.and_then(|page| page.query_selector("dialog[open]").ok()?).is_some() {
+        return true;
+    }
     let element = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
     element.is_some_and(|element| {
         matches!(element.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT")

@@ -9,7 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::stream::{self, Stream};
+use futures_util::{
+    StreamExt as _,
+    stream::{self, Stream},
+};
 use zstd::{bulk::Compressor, stream::read::Decoder, zstd_safe::find_frame_compressed_size};
 
 use crate::clock::Timestamp;
@@ -141,6 +144,8 @@ impl Reading {
                 Err(broken) => Some((Err(io::Error::other(broken)), None)),
             }
         })
+        // The compression of answers asks once more after the end, which `unfold` takes for a fault of the program.
+        .fuse()
     }
 }
 
