@@ -104,6 +104,15 @@ impl<'a> Scene<'a> {
         args.extend(more.iter().map(ToString::to_string));
         self.bench.load(mode, self.hub.pid(), &self.folder.tmux(), &args)
     }
+
+    /// The same by a client of tmux itself, without the hub.
+    fn bare(&self, mode: &str, session: &str, more: &[&dyn Display]) -> Result<Said> {
+        let socket = self.folder.tmux();
+        let mut args: Vec<String> = vec!["--url".into(), session.into(), "--socket".into()];
+        args.extend([socket.display().to_string(), "--proto".into(), "tmux".into()]);
+        args.extend(more.iter().map(ToString::to_string));
+        self.bench.load(mode, self.hub.pid(), &socket, &args)
+    }
 }
 
 /// The command that shows an agent at work.
@@ -157,21 +166,34 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// From a key to its echo.
+    /// From a key to its echo, through the hub and in turns by tmux's own client, which is as fast as it can be.
     fn echo(self, table: &mut Table) -> Result<()> {
         say("Terminals: 300 keys, alone and while another session floods");
         for (when, flooded) in [("alone", false), ("while another session floods", true)] {
             let scene = Scene::new(self, "echo")?;
-            scene.session("keys", &SHELL)?;
             scene.session("flood", &SHELL)?;
-            let url = scene.url("flood");
-            let flood: [&dyn Display; 4] = [&"--flood-url", &url, &"--flood", &"yes"];
-            let said = scene.load("echo", "keys", if flooded { &flood } else { &[] })?;
-            if said.number("lost")? > 0.0 {
-                bail!("{} keys had no echo", said.number("lost")?);
+            let (mut ours, mut bare) = (Vec::new(), Vec::new());
+            for round in 0..ROUNDS {
+                for (name, bare_client, times) in [("hub", false, &mut ours), ("bare", true, &mut bare)] {
+                    let name = format!("{name}-{round}");
+                    scene.session(&name, &SHELL)?;
+                    let url = if bare_client { "flood".into() } else { scene.url("flood") };
+                    let flood: &[&dyn Display] = &[&"--flood-url", &url, &"--flood", &"yes"];
+                    let flood = if flooded { flood } else { &[] };
+                    let said =
+                        if bare_client { scene.bare("echo", &name, flood) } else { scene.load("echo", &name, flood) }?;
+                    if said.number("lost")? > 0.0 {
+                        bail!("{} keys had no echo", said.number("lost")?);
+                    }
+                    times.push((said.number("p50_ms")?, said.number("p99_ms")?));
+                }
             }
-            table.add(&format!("terminal: key to echo {when}, p50"), said.number("p50_ms")?, 0.6, "ms");
-            table.add(&format!("terminal: key to echo {when}, p99"), said.number("p99_ms")?, 2.0, "ms");
+            let (p50, p99): (Vec<_>, Vec<_>) = ours.into_iter().unzip();
+            table.add(&format!("terminal: key to echo {when}, p50"), middle(p50)?, 0.6, "ms");
+            table.add(&format!("terminal: key to echo {when}, p99"), middle(p99)?, 2.0, "ms");
+            let (p50, p99): (Vec<_>, Vec<_>) = bare.into_iter().unzip();
+            table.add(&format!("terminal: {when}, by tmux's own client, p50"), middle(p50)?, None, "ms");
+            table.add(&format!("terminal: {when}, by tmux's own client, p99"), middle(p99)?, None, "ms");
         }
         Ok(())
     }
