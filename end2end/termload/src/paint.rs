@@ -14,6 +14,9 @@ pub(crate) struct Options {
     /// Updates a second.
     #[arg(long, default_value_t = 20.0)]
     rate: f64,
+    /// Not an agent's screen, but every letter of it new at each update: more than a slow viewer's socket holds.
+    #[arg(long)]
+    full: bool,
     /// When this file appears, the marker is all that is shown.
     #[arg(long)]
     curtain: PathBuf,
@@ -25,6 +28,9 @@ pub(crate) struct Options {
 }
 
 const WHEEL: [&str; 6] = ["·", "✢", "✳", "✶", "✻", "✽"];
+const COLS: u64 = 160;
+/// All but the last: no letter makes the screen scroll.
+const ROWS: u64 = 47;
 /// An update in so many adds a line of work above the prompt.
 const LINE: u64 = 5;
 
@@ -36,6 +42,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     for step in 0.. {
         if options.curtain.exists() || began.elapsed().as_secs_f64() > options.secs {
             break;
+        }
+        if options.full {
+            let letters: String = (0..COLS * ROWS).map(|place| letter(place + step * 7)).collect();
+            write!(out, "\x1b[r\x1b[H{letters}")?;
+            out.flush()?;
+            sleep(Duration::from_secs_f64(1.0 / options.rate));
+            continue;
         }
         // Agents wrap every repaint, so that nobody sees half of it.
         write!(out, "\x1b[?2026h")?;
@@ -64,4 +77,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     // The session lives on until it is ended.
     let _ = std::io::stdin().read(&mut [0]);
     Ok(())
+}
+
+fn letter(place: u64) -> char {
+    char::from(b'a' + (place * place / 3 % 26) as u8)
 }

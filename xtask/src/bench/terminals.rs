@@ -85,6 +85,11 @@ impl<'a> Scene<'a> {
         read(&mut start).map(drop)
     }
 
+    /// Ends one, so that it takes nothing from what is measured next.
+    fn stop(&self, name: &str) -> Result<()> {
+        read(hub::bare(self.bench.program).args(["terminal", "stop", name, "--data"]).arg(self.folder.path())).map(drop)
+    }
+
     /// Starts a session that shows an agent at work until the file, which it returns, appears.
     fn agent(&self, name: &str) -> Result<PathBuf> {
         let curtain = self.folder.path().join(format!("{name}.end"));
@@ -171,21 +176,22 @@ impl Bench<'_> {
         say("Terminals: 300 keys, alone and while another session floods");
         for (when, flooded) in [("alone", false), ("while another session floods", true)] {
             let scene = Scene::new(self, "echo")?;
-            scene.session("flood", &SHELL)?;
             let (mut ours, mut bare) = (Vec::new(), Vec::new());
-            for round in 0..ROUNDS {
-                for (name, bare_client, times) in [("hub", false, &mut ours), ("bare", true, &mut bare)] {
-                    let name = format!("{name}-{round}");
-                    scene.session(&name, &SHELL)?;
-                    let url = if bare_client { "flood".into() } else { scene.url("flood") };
-                    let flood: &[&dyn Display] = &[&"--flood-url", &url, &"--flood", &"yes"];
-                    let flood = if flooded { flood } else { &[] };
+            for _ in 0..ROUNDS {
+                for (by_hub, times) in [(true, &mut ours), (false, &mut bare)] {
+                    scene.session("keys", &SHELL)?;
+                    scene.session("flood", &SHELL)?;
+                    let url = if by_hub { scene.url("flood") } else { "flood".into() };
+                    let more: &[&dyn Display] = &[&"--flood-url", &url, &"--flood", &"yes"];
+                    let more = if flooded { more } else { &[] };
                     let said =
-                        if bare_client { scene.bare("echo", &name, flood) } else { scene.load("echo", &name, flood) }?;
+                        if by_hub { scene.load("echo", "keys", more) } else { scene.bare("echo", "keys", more) }?;
                     if said.number("lost")? > 0.0 {
                         bail!("{} keys had no echo", said.number("lost")?);
                     }
                     times.push((said.number("p50_ms")?, said.number("p99_ms")?));
+                    scene.stop("keys")?;
+                    scene.stop("flood")?;
                 }
             }
             let (p50, p99): (Vec<_>, Vec<_>) = ours.into_iter().unzip();
@@ -244,9 +250,14 @@ impl Bench<'_> {
         say("Terminals: a viewer who never reads for 15 s of flood");
         let scene = Scene::new(self, "sleeper")?;
         scene.session("flood", &SHELL)?;
-        let said = scene.load("slow", "flood", &[])?;
+        // Every letter of the screen, 200 times a second: far more than the kernel keeps for a socket.
+        let curtain = scene.folder.path().join("end").display().to_string();
+        let flood = format!("{} paint --full --rate 200 --curtain {curtain} --marker {END}", self.termload.display());
+        let said = scene.load("slow", "flood", &[&"--flood", &flood])?;
         let growth = said.number("peak_growth_kib")? * 1024.0 / 1e6;
         table.add("terminal: a viewer who never reads, growth of hub and tmux", growth, 20.0, "MB");
+        let woken = said.number("sleeper_got_mb_in_5s")?;
+        table.add("terminal: what that viewer is sent in 5 s of reading again", woken, None, "MB");
         let silent = said.number("reader_silent_s")?;
         table.add("terminal: seconds of 15 in which another viewer saw nothing", silent, 0.0, "s");
         Ok(())
