@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::cmd::{cargo, command, read, run, say};
@@ -15,6 +16,7 @@ use crate::{comfyui, dist, paths};
 
 mod hub;
 mod page;
+mod terminals;
 mod wire;
 
 use hub::{Folder, Hub};
@@ -24,6 +26,25 @@ const OVERHEAD: &str = include_str!("bench/overhead.py");
 const GRAPH: &str = "server/tests/data/comfyui/workflows/empty-image.json";
 const STARTS: usize = 10;
 const REQUESTS: usize = 200;
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub(crate) enum Part {
+    /// The file that ships.
+    Size,
+    /// Start and idle memory.
+    Starts,
+    /// What pages make a browser fetch.
+    Loads,
+    /// The overview with a long history.
+    Overview,
+    /// What the hub adds to a job on a real ComfyUI.
+    Overhead,
+    /// The MCP door.
+    Mcp,
+    /// Terminals and their viewers.
+    Terminals,
+}
 
 /// One line of the table.
 struct Row {
@@ -48,7 +69,7 @@ impl Table {
     fn add(&mut self, what: &str, measured: f64, budget: impl Into<Option<f64>>, unit: &str) {
         let budget = budget.into();
         let against = budget.map(|budget| format!(" (budget {budget} {unit})")).unwrap_or_default();
-        println!("    {what}: {measured:.1} {unit}{against}");
+        println!("    {what}: {measured:.*} {unit}{against}", digits(measured));
         self.0.push(Row { what: what.into(), measured, budget, unit: unit.into() });
     }
 
@@ -56,7 +77,7 @@ impl Table {
         let mut text = String::from("| what | measured | budget | |\n| --- | ---: | ---: | --- |\n");
         for row in &self.0 {
             let Row { what, measured, budget, unit } = row;
-            let digits = usize::from(measured.fract() != 0.0);
+            let digits = digits(*measured);
             let mark = match (budget, row.good()) {
                 (None, _) => "",
                 (_, true) => "kept",
@@ -70,21 +91,34 @@ impl Table {
     }
 }
 
-/// Measures everything and prints the table; with `write`, `BENCHMARKS.md` becomes it.
-pub(crate) fn bench(write: bool, program: Option<PathBuf>, skip_comfyui: bool) -> Result<()> {
+/// How many digits after the point are worth telling.
+fn digits(value: f64) -> usize {
+    match value {
+        _ if value.fract() == 0.0 => 0,
+        _ if value.abs() < 1.0 => 2,
+        _ => 1,
+    }
+}
+
+/// Measures these parts and prints the table; with `write`, `BENCHMARKS.md` becomes it.
+pub(crate) fn bench(write: bool, program: Option<PathBuf>, parts: &[Part]) -> Result<()> {
     let program = match program {
-        Some(program) => program,
+        // It is started from other folders, too.
+        Some(program) => std::path::absolute(program)?,
         None => dist::dist()?,
     };
     let mut table = Table::default();
-    table.add("release file", fs::metadata(&program)?.len() as f64 / 1e6, 30.0, "MB");
-    starts(&program, &mut table)?;
-    loads(&program, &mut table)?;
-    overview(&program, &mut table)?;
-    if !skip_comfyui {
-        overhead(&program, &mut table)?;
+    for part in parts {
+        match part {
+            Part::Size => table.add("release file", fs::metadata(&program)?.len() as f64 / 1e6, 30.0, "MB"),
+            Part::Starts => starts(&program, &mut table)?,
+            Part::Loads => loads(&program, &mut table)?,
+            Part::Overview => overview(&program, &mut table)?,
+            Part::Overhead => overhead(&program, &mut table)?,
+            Part::Mcp => mcp(&program, &mut table)?,
+            Part::Terminals => terminals::terminals(&program, &mut table)?,
+        }
     }
-    mcp(&program, &mut table)?;
     let text = format!("{}\n{}", machine()?, table.markdown());
     println!("\n{text}");
     if write {

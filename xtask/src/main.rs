@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum as _};
 
 mod bench;
 mod cmd;
@@ -99,6 +99,9 @@ enum Verb {
         /// Leave out what needs a real ComfyUI.
         #[arg(long)]
         skip_comfyui: bool,
+        /// Measure only this part; may be given more than once.
+        #[arg(long, value_enum, value_name = "PART", conflicts_with = "write")]
+        only: Vec<bench::Part>,
     },
     /// Build the one file that ships: target/dist/central-mcp.
     Dist,
@@ -117,7 +120,11 @@ fn main() -> ExitCode {
         Verb::Comfyui { dir, port, install_only } => comfyui::comfyui(dir, port, install_only),
         Verb::Test { skip_e2e, skip_comfyui } => test::test(skip_e2e, skip_comfyui),
         Verb::Fuzz { target, runs } => fuzz::fuzz(&target, runs),
-        Verb::Bench { write, program, skip_comfyui } => bench::bench(write, program, skip_comfyui),
+        Verb::Bench { write, program, skip_comfyui, only } => {
+            let mut parts = if only.is_empty() { bench::Part::value_variants().to_vec() } else { only };
+            parts.retain(|part| !skip_comfyui || *part != bench::Part::Overhead);
+            bench::bench(write, program, &parts)
+        }
         Verb::Dist => dist::dist().map(|_| ()),
         Verb::Tidy => tidy::tidy(),
     };

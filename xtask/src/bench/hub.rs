@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::{free_port, wire};
-use crate::cmd::read;
+use crate::cmd::{command, read, shown};
 use crate::paths;
 
 /// A data folder; gone when dropped.
@@ -28,10 +28,26 @@ impl Folder {
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
+
+    /// The socket of the hub's tmux.
+    pub(super) fn tmux(&self) -> PathBuf {
+        self.0.join("terminals/tmux.sock")
+    }
+}
+
+/// tmux, on the server at `socket`.
+pub(super) fn tmux(socket: &Path) -> Command {
+    let mut tmux = command("tmux");
+    tmux.env_remove("TMUX").arg("-S").arg(socket);
+    tmux
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
+        // tmux outlives the hub, as it should; a measurement leaves none behind.
+        if self.tmux().exists() {
+            let _ = tmux(&self.tmux()).arg("kill-server").stderr(Stdio::null()).status();
+        }
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -58,8 +74,18 @@ pub(super) struct Hub {
 impl Hub {
     /// Starts it and waits until it answers.
     pub(super) fn start(program: &Path, folder: &Folder) -> Result<Self> {
-        let port = free_port()?;
+        Self::start_with(bare(program), folder)
+    }
+
+    /// The same, without the agents and the terminal that a first start makes.
+    pub(super) fn start_alone(program: &Path, folder: &Folder) -> Result<Self> {
         let mut serve = bare(program);
+        serve.env("CENTRAL_MCP_FIRST_CREW", "false");
+        Self::start_with(serve, folder)
+    }
+
+    fn start_with(mut serve: Command, folder: &Folder) -> Result<Self> {
+        let port = free_port()?;
         serve.arg("serve").arg("--data").arg(folder.path()).args([
             "--listen",
             &format!("127.0.0.1:{port}"),
@@ -68,14 +94,19 @@ impl Hub {
         ]);
         serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
         let began = Instant::now();
-        let process = Running(serve.spawn().with_context(|| format!("cannot start {}", program.display()))?);
+        let process = Running(serve.spawn().with_context(|| format!("cannot start `{}`", shown(&serve)))?);
         answers(port, "/healthz", Duration::from_secs(30)).context("the hub did not answer; its log is above")?;
         Ok(Self { process, port, took: began.elapsed() })
     }
 
+    /// Its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
     /// Its resident memory in bytes.
     pub(super) fn resident(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.0.id()))?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
         let kib =
             status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok());
         Ok(kib.context("/proc does not say how much memory it takes")? * 1024)
@@ -105,7 +136,7 @@ pub(super) fn answers(port: u16, path: &str, limit: Duration) -> Result<()> {
 }
 
 /// The program without this machine's own settings.
-fn bare(program: &Path) -> Command {
+pub(super) fn bare(program: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CENTRAL_MCP_") {
