@@ -19,7 +19,7 @@ use super::{
     tmux::{SessionInfo, Tmux},
 };
 use crate::{
-    clock::{Clock, Stopwatch, Timestamp},
+    clock::{Clock, Stopwatch},
     error::Error,
 };
 
@@ -31,8 +31,6 @@ const CHUNKS: usize = 8 * 1024;
 const BEHIND: u64 = 64 * 1024;
 /// How often a hidden page is shown something.
 const SLOW: Duration = Duration::from_secs(1);
-/// What tmux says so soon after an attach or another size is a redraw for us.
-const REDRAW: Duration = Duration::from_millis(500);
 /// Longest that keys wait for a tmux that does not read.
 const KEYS: Duration = Duration::from_secs(5);
 
@@ -85,16 +83,12 @@ struct State {
     snapshot: Option<(News, Bytes)>,
     /// The newest batch made of several chunks, for the next reader at the same place.
     batch: Option<(u64, u64, Bytes)>,
-    last_output: Timestamp,
-    /// Since the last thing of ours that makes tmux draw everything.
-    asked: Stopwatch,
 }
 
 /// See the module.
 pub(super) struct Feed {
     name: String,
     tmux: Tmux,
-    clock: Clock,
     state: Mutex<State>,
     news: watch::Sender<News>,
     calm: watch::Sender<u64>,
@@ -104,7 +98,7 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(session: &SessionInfo, tmux: Tmux, clock: Clock) -> Self {
+    pub(super) fn new(session: &SessionInfo, tmux: Tmux, clock: &Clock) -> Self {
         let size = (session.cols, session.rows);
         // Sequence numbers of a later feed of the same session are larger.
         let news = News { seq: u64::try_from(clock.now().millis()).unwrap_or(0), ..News::default() };
@@ -118,13 +112,10 @@ impl Feed {
             calm: news.seq,
             snapshot: None,
             batch: None,
-            last_output: session.activity,
-            asked: Stopwatch::start(),
         };
         Self {
             name: session.name.clone(),
             tmux,
-            clock,
             state: Mutex::new(state),
             news: watch::Sender::new(news),
             calm: watch::Sender::new(0),
@@ -159,11 +150,6 @@ impl Feed {
         self.lock().screen.bells()
     }
 
-    /// When the session said something last; what tmux draws anew for us does not count.
-    pub(super) fn last_output(&self) -> Timestamp {
-        self.lock().last_output
-    }
-
     /// Whether the session has ended.
     pub(super) fn ended(&self) -> bool {
         self.lock().news.ended
@@ -179,17 +165,8 @@ impl Feed {
         self.lock().screen.lines()
     }
 
-    /// The screen as text, a line each: for looking for a question in it.
-    pub(super) fn screen_text(&self) -> String {
-        self.lock().screen.text()
-    }
-
-    /// The screen as a frame for viewers.
-    pub(super) fn snapshot(&self) -> Bytes {
-        self.lock().snapshot()
-    }
-
     /// A reader that does not keep the session attached.
+    #[cfg(test)]
     pub(super) fn tap(self: &Arc<Self>) -> Reader {
         Reader::new(Arc::clone(self))
     }
@@ -217,7 +194,6 @@ impl Feed {
             let mut state = self.lock();
             state.screen.resize(cols, rows);
             state.size = (cols, rows);
-            state.asked = Stopwatch::start();
             state.turn();
             self.tell(&mut state, true);
         }
@@ -238,9 +214,6 @@ impl Feed {
             // The ring counts what passed; what was dropped must not be kept beside it.
             frame.shrink_to_fit();
             state.push(frame.into());
-            if state.asked.elapsed() > REDRAW {
-                state.last_output = self.clock.now();
-            }
         }
         self.tell(&mut state, false);
         whole
@@ -257,7 +230,6 @@ impl Feed {
     pub(super) fn begin(&self) {
         let mut state = self.lock();
         state.screen = state.screen.again();
-        state.asked = Stopwatch::start();
         state.news.ready = false;
         state.turn();
         self.tell(&mut state, true);

@@ -67,7 +67,7 @@ impl Sessions {
                 // Somebody else was faster.
                 Some(feed) if !feed.ended() => Watch::new(feed),
                 _ => {
-                    let feed = Arc::new(Feed::new(&session, self.0.tmux.clone(), self.0.clock.clone()));
+                    let feed = Arc::new(Feed::new(&session, self.0.tmux.clone(), &self.0.clock));
                     feeds.insert(name.to_owned(), Arc::clone(&feed));
                     let watch = Watch::new(&feed);
                     self.0.tasks.spawn(attach::run(self.clone(), feed, session.id));

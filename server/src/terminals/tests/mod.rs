@@ -57,7 +57,7 @@ impl House {
 
     async fn sized(&self, name: &str, argv: &[&str], cols: u16, rows: u16) {
         let argv: Vec<String> = argv.iter().map(ToString::to_string).collect();
-        let start = Start { name, argv: &argv, env: &[], folder: self.folder.path(), cols, rows };
+        let start = Start { name, argv: &argv, env: &[], banner: None, folder: self.folder.path(), cols, rows };
         self.tmux.start(&start).await.expect("starts");
     }
 

@@ -94,7 +94,7 @@ async fn what_cannot_be_started_is_refused_in_words() {
     let house = House::new();
     house.start("a", &["cat"]).await;
     let folder = house.folder.path();
-    let base = Start { name: "b", argv: &[], env: &[], folder, cols: 80, rows: 24 };
+    let base = Start { name: "b", argv: &[], env: &[], banner: None, folder, cols: 80, rows: 24 };
     let start = async |start: Start<'_>| kind(house.tmux.start(&start).await);
     assert_eq!(start(Start { name: "a", ..base }).await, FailureKind::Conflict);
     for name in ["", "a b", "a:b", "a.b", "=a", "-t", "ä", "#(touch x)", &"x".repeat(65)] {
@@ -117,7 +117,7 @@ async fn arguments_are_taken_as_they_are() {
     let folder = house.file("a #{pid} #(touch never);");
     std::fs::create_dir(&folder).expect("made");
     let argv: Vec<String> = argv.iter().map(ToString::to_string).collect();
-    let start = Start { name: "a", argv: &argv, env: &[], folder: &folder, cols: 200, rows: 24 };
+    let start = Start { name: "a", argv: &argv, env: &[], banner: None, folder: &folder, cols: 200, rows: 24 };
     house.tmux.start(&start).await.expect("starts");
     let lines = said(&house, "a", "END").await;
     let wanted: String = words.iter().map(|word| format!("<{word}>")).collect();
@@ -130,7 +130,8 @@ async fn a_program_finds_a_clean_environment_and_its_secrets_are_nobodys_argumen
     let house = House::new();
     let env = [("SECRET_TOKEN".to_owned(), "hush; $(x) é".to_owned()), ("PLAIN".to_owned(), "yes".to_owned())];
     let argv = ["sh", "-c", "env; echo END; exec cat"].map(str::to_owned);
-    let start = Start { name: "a", argv: &argv, env: &env, folder: house.folder.path(), cols: 200, rows: 50 };
+    let start =
+        Start { name: "a", argv: &argv, env: &env, banner: None, folder: house.folder.path(), cols: 200, rows: 50 };
     house.tmux.start(&start).await.expect("starts");
     let lines = said(&house, "a", "END").await;
     assert!(
