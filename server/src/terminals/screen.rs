@@ -43,6 +43,13 @@ impl Screen {
         Self { policy: Policy::new(), parser: vt100::Parser::new_with_callbacks(rows, cols, 0, Heard::default()) }
     }
 
+    /// The screen of somebody who was shown a snapshot. It is ours, so no policy is between, as in a browser.
+    pub fn shown(cols: u16, rows: u16, snapshot: &[u8]) -> Self {
+        let mut screen = Self::new(cols, rows);
+        screen.parser.process(snapshot.get(1..).unwrap_or_default());
+        screen
+    }
+
     /// Takes what the program said. What may be passed on is appended to `out`; it ends between two sequences.
     /// `false` when the screen was lost on the way, so that only a redraw brings it back: no output of a program may stop what
     /// feeds all who watch, so a fault of the parser is caught. None is known.
@@ -50,7 +57,12 @@ impl Screen {
         let start = out.len();
         self.policy.feed(input, out);
         let parser = &mut self.parser;
-        let whole = catch_unwind(AssertUnwindSafe(|| parser.process(&out[start..]))).is_ok();
+        let whole = catch_unwind(AssertUnwindSafe(|| {
+            for part in without_selectors(&out[start..]) {
+                parser.process(part);
+            }
+        }))
+        .is_ok();
         if !whole {
             *self = self.again();
         }
@@ -130,8 +142,23 @@ impl Screen {
     }
 }
 
+/// The parts between variation selectors (U+FE0E, U+FE0F). The parser widens what is before one, and neither tmux (before 3.6) nor
+/// xterm.js does: its line would become longer than theirs.
+fn without_selectors(said: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(said);
+    std::iter::from_fn(move || {
+        let part = rest?;
+        let selector = |window: &[u8]| matches!(window, [0xef, 0xb8, 0x8e | 0x8f]);
+        // Most of what is said has no byte of one.
+        let place = if part.contains(&0xef) { part.windows(3).position(selector) } else { None };
+        rest = place.map(|place| &part[place + 3..]);
+        Some(place.map_or(part, |place| &part[..place]))
+    })
+}
+
+/// At least two columns: the parser fails on a character that is wider than its screen.
 fn size(cols: u16, rows: u16) -> (NonZeroU16, NonZeroU16) {
-    (NonZeroU16::new(cols).unwrap_or(NonZeroU16::MIN), NonZeroU16::new(rows).unwrap_or(NonZeroU16::MIN))
+    (NonZeroU16::new(cols.max(2)).unwrap_or(NonZeroU16::MIN), NonZeroU16::new(rows).unwrap_or(NonZeroU16::MIN))
 }
 
 fn line(screen: &vt100::Screen, row: u16, cols: u16) -> Vec<Run> {

@@ -231,3 +231,19 @@ async fn what_a_hostile_program_says_reaches_nobody() {
     let answers = house.tmux.history("a", 50).await.expect("history").join("");
     assert!(answers.matches("[0n").count() <= 1 && !answers.contains("52;"), "{answers}");
 }
+
+/// What we keep is what tmux keeps, also where a character's width is in doubt.
+#[tokio::test]
+async fn the_screen_here_is_the_screen_of_tmux() {
+    let house = House::new();
+    let script = "for sign in '⚠\u{fe0f}' '✔\u{fe0f}' '❤\u{fe0f}' '1\u{fe0f}' '漢' 'e\u{301}' '→' '█' '…'; do \
+        printf '%s' \"$sign\"; printf '%070d|' 7; printf '\\033[80G#\\n'; done; printf 'END'; cat";
+    house.script("a", script).await;
+    let mut viewer = house.viewer("a").await;
+    viewer.sees(Pace::Now, "the end", |screen| screen.contains("END")).await;
+    let plain = |text: &str| text.replace('\u{fe0f}', "");
+    let theirs: Vec<String> =
+        house.tmux.history("a", 24).await.expect("history").iter().map(|line| plain(line)).collect();
+    let ours = viewer.watch.feed().screen_text();
+    assert_eq!(ours.lines().map(|line| plain(line.trim_end())).collect::<Vec<_>>(), theirs);
+}

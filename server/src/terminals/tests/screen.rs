@@ -2,12 +2,15 @@ use proptest::prelude::*;
 
 use super::{super::policy::tests::hostile, *};
 
+/// The selectors are dropped for the parser only; what it is told here is what browsers are.
+fn told(rest: &[u8]) -> Vec<u8> {
+    without_selectors(rest).flatten().copied().collect()
+}
+
 /// A screen that was told `frame` (a snapshot) and then `rest`.
 fn joined(frame: &[u8], rest: &[u8]) -> Screen {
-    let mut screen = Screen::new(40, 10);
-    // The bytes of a snapshot are ours; they go past the policy, as in a browser.
-    screen.parser.process(&frame[1..]);
-    screen.parser.process(rest);
+    let mut screen = Screen::shown(40, 10, frame);
+    screen.parser.process(&told(rest));
     screen
 }
 
