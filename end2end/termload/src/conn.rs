@@ -240,3 +240,15 @@ impl Finder {
 pub(crate) fn secs(secs: f64) -> Duration {
     Duration::from_secs_f64(secs)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Finder;
+
+    #[test]
+    fn a_text_in_pieces_is_found_and_a_text_that_is_not_there_is_not() {
+        let mut finder = Finder::new("THE_END");
+        assert!(!finder.feed(b"echo THE''_END THE") && !finder.feed(b"_E") && finder.feed(b"ND"));
+        assert!(!finder.feed(b"ND THE_E") && !finder.feed(b"N") && finder.feed(b"D"));
+    }
+}

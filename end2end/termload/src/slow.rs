@@ -56,18 +56,18 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Said> {
     said.insert("reader_mb_each_s".into(), each.into());
     said.insert("reader_silent_s".into(), silent.into());
 
-    // What does the other one get, who reads again?
-    let (woke, mut bytes, mut open) = (Instant::now(), 0, true);
+    // What does the other one get, who reads again? Beside what the reader gets it is old.
+    let (woke, mut bytes, mut live, mut open) = (Instant::now(), 0, 0, true);
     while open && woke.elapsed() < secs(5.0) {
         tokio::select! {
             frame = sleeps.recv() => match frame {
                 Ok(Some(frame)) => bytes += frame.len(),
                 _ => open = false,
             },
-            _ = reads.recv() => {}
+            frame = reads.recv() => live += frame?.map_or(0, |frame| frame.len()),
         }
     }
-    said.insert("sleeper_got_mb_in_5s".into(), number(bytes as f64 / 1e6));
+    said.insert("sleeper_got_old_mb".into(), number((bytes as f64 - live as f64).max(0.0) / 1e6));
     said.insert("sleeper_still_open".into(), open.into());
     Ok(said)
 }

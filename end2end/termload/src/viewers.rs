@@ -4,6 +4,7 @@ use std::{fs, num::NonZero, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep, timeout},
@@ -57,6 +58,7 @@ struct Seen {
 }
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<Said> {
+    room_for_all()?;
     let mut said = Said::new();
     options.watched.usage().tell_memory("before", &mut said);
     let (curtain, fallen) = watch::channel(None);
@@ -113,6 +115,12 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Said> {
     broken.truncate(3);
     said.insert("errors".into(), broken.into());
     Ok(said)
+}
+
+/// As many open files as the system lets us have.
+fn room_for_all() -> anyhow::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).context("no room for so many sockets")
 }
 
 /// One viewer, from the handshake to the last screen.

@@ -256,8 +256,8 @@ impl Bench<'_> {
         let said = scene.load("slow", "flood", &[&"--flood", &flood])?;
         let growth = said.number("peak_growth_kib")? * 1024.0 / 1e6;
         table.add("terminal: a viewer who never reads, growth of hub and tmux", growth, 20.0, "MB");
-        let woken = said.number("sleeper_got_mb_in_5s")?;
-        table.add("terminal: what that viewer is sent in 5 s of reading again", woken, None, "MB");
+        let old = said.number("sleeper_got_old_mb")?;
+        table.add("terminal: what that viewer, who reads again, is sent of the past", old, None, "MB");
         let silent = said.number("reader_silent_s")?;
         table.add("terminal: seconds of 15 in which another viewer saw nothing", silent, 0.0, "s");
         Ok(())
