@@ -244,6 +244,8 @@ async fn the_screen_here_is_the_screen_of_tmux() {
     let plain = |text: &str| text.replace('\u{fe0f}', "");
     let theirs: Vec<String> =
         house.tmux.history("a", 24).await.expect("history").iter().map(|line| plain(line)).collect();
-    let ours = viewer.watch.feed().screen_text();
+    let lines = viewer.watch.feed().screen_lines();
+    let text = |line: &Vec<crate::terminals::Run>| line.iter().map(|run| run.text.as_str()).collect::<String>();
+    let ours = lines.iter().map(text).collect::<Vec<_>>().join("\n");
     assert_eq!(ours.lines().map(|line| plain(line.trim_end())).collect::<Vec<_>>(), theirs);
 }
