@@ -173,7 +173,10 @@ scene('a recording is made, played, sought in and downloaded', async ({ hub, pag
     await choose('Stop recording');
     await page.locator('.rec').waitFor({ state: 'detached' });
     await choose('Recordings…');
-    await page.getByRole('dialog').filter({ visible: true }).locator('a.play').first().click();
+    // The last words are written a moment after the recording was stopped.
+    const row = page.getByRole('dialog').filter({ visible: true }).getByRole('row').filter({ has: page.locator('a.play') }).first();
+    await row.getByText(/^\d+:\d\d$/).waitFor();
+    await row.locator('a.play').click();
     await page.waitForURL('**/recordings/*');
     const play = page.getByRole('button', { name: /^(play|pause)/i });
     await until('it is there', () => play.isEnabled());

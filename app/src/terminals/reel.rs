@@ -52,7 +52,7 @@ impl Reel {
                 return;
             }
         };
-        if !glass.is_connected() || desk.reel.try_get_value().is_none() {
+        if !xterm::placed(&glass, || desk.reel.try_get_value().is_none()).await {
             return;
         }
         if !cast.title.is_empty() {

@@ -73,7 +73,7 @@ impl Session {
             return;
         }
         // The page may have been left meanwhile.
-        if !glass.is_connected() || desk.session.try_get_value().is_none() {
+        if !xterm::placed(&glass, || desk.session.try_get_value().is_none()).await {
             return;
         }
         let screen = Emulator::new(&glass, 80, 24, USUAL);

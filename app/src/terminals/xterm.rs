@@ -116,6 +116,21 @@ pub(super) async fn load() -> Result<(), String> {
     bring().await.map(drop).map_err(|_| "the terminal emulator could not be loaded; are you online?".to_owned())
 }
 
+/// Waits until `glass` is on the page, where letters can be measured: a page that still loads something is made beside it.
+/// False when `gone` says that nobody waits any more.
+pub(super) async fn placed(glass: &HtmlElement, gone: impl Fn() -> bool) -> bool {
+    while !glass.is_connected() {
+        if gone() {
+            return false;
+        }
+        let frame = js_sys::Promise::new(&mut |done, _| {
+            let _ = web_sys::window().map(|window| window.request_animation_frame(&done));
+        });
+        let _ = wasm_bindgen_futures::JsFuture::from(frame).await;
+    }
+    !gone()
+}
+
 /// What happens at the emulator, as its page hears of it.
 pub(super) struct Handlers {
     /// Somebody typed, or used the mouse in a program that wants it so.
