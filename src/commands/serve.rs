@@ -21,6 +21,7 @@ use super::print;
 
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let config = Config::resolve(args)?;
+    many_files();
     let oauth = oauth(&config)?;
     // The address is taken first: if another hub has it, nothing is touched.
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
@@ -99,6 +100,16 @@ fn local_mcp(address: std::net::SocketAddr) -> String {
         ip => ip,
     };
     format!("http://{}/mcp", std::net::SocketAddr::new(host, address.port()))
+}
+
+/// Every viewer of a terminal is an open file. The usual soft limit of 1024 is for programs that use `select`; the hard one is ours to
+/// take.
+fn many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        eprintln!("central-mcp: the limit of open files stays as it is ({error})");
+    }
 }
 
 /// SIGTERM and SIGINT end the hub in order.

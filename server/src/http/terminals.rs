@@ -149,7 +149,7 @@ async fn hold(shared: &Shared, entry: Entry, socket: WebSocket, alive: impl Futu
         () = alive => Some(Closing::Withdrawn),
         () = shared.hub.stop.cancelled() => Some(Closing::Restart),
     };
-    hands.leave().await;
+    hands.leave();
     if let Some(why) = why {
         close(&mut sink, why, why.words()).await;
     }

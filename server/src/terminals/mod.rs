@@ -34,6 +34,8 @@ mod rules;
 #[cfg(feature = "ssr")]
 mod screen;
 #[cfg(feature = "ssr")]
+mod scribe;
+#[cfg(feature = "ssr")]
 mod sessions;
 #[cfg(feature = "ssr")]
 mod stage;

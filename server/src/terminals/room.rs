@@ -16,6 +16,7 @@ use super::{
     links::Links,
     recording::Recordings,
     rules,
+    scribe::Scribe,
     sessions::Sessions,
     stage::Stages,
     store,
@@ -69,6 +70,8 @@ pub(super) struct Inner {
     pub(super) links: Links,
     /// Since when a recording of a terminal runs, and what ends it.
     pub(super) recorders: Mutex<HashMap<String, (Timestamp, CancellationToken)>>,
+    /// Writes down who came and went.
+    pub(super) scribe: Scribe,
 }
 
 /// A session to start.
@@ -114,6 +117,7 @@ impl Terminals {
         let recordings =
             Recordings::open(db.clone(), events.clone(), clock.clone(), data, tasks.clone(), stop.clone()).await?;
         let links = Links::open_room(db.clone(), events.clone(), clock.clone());
+        let scribe = Scribe::open(db.clone(), events.clone(), &tasks, stop.clone());
         let inner = Inner {
             db,
             events,
@@ -129,6 +133,7 @@ impl Terminals {
             recordings,
             links,
             recorders: Mutex::default(),
+            scribe,
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -145,12 +145,10 @@ impl Hands {
     }
 
     /// Leaves: gives the keyboard back, and says so in the audit log.
-    pub async fn leave(self) {
+    pub fn leave(self) {
         let ended = self.room.keyboards().release(&self.terminal, self.typist.viewer, Why::Gone);
         self.room.stages().leave(&self.terminal, self.typist.viewer);
-        if let Err(error) = self.room.left(&self.terminal, &self.who, ended).await {
-            tracing::warn!(%error, "that a viewer left is not in the audit log");
-        }
+        self.room.left(&self.terminal, &self.who, ended);
     }
 
     fn may_type(&self) -> Result<(), Failure> {

@@ -66,19 +66,11 @@ impl Terminals {
             who,
             feed: watch.feed().clone(),
         };
-        let (events, actor) = (self.inner.events.clone(), hands.who.actor());
         let detail = match &hands.who {
             Who::Known(_) => format!("from {address}"),
             Who::Guest(link) => format!("by the share link {link}, from {address}"),
         };
-        let (db, event) = (self.inner.db.clone(), terminal_event("joined", name, detail));
-        // Beside the viewer, whose first picture should not wait for the disk.
-        self.inner.tasks.spawn(async move {
-            let written = async { events.commit(db.write().await?, &actor, event).await };
-            if let Err(error) = written.await {
-                tracing::warn!(%error, "that a viewer joined is not in the audit log");
-            }
-        });
+        self.inner.scribe.note(hands.who.actor(), terminal_event("joined", name, detail));
         Ok((hands, Eyes { screen: Looking(watch), changed }))
     }
 
@@ -180,13 +172,11 @@ impl Terminals {
     }
 
     /// A viewer left.
-    pub(super) async fn left(&self, name: &str, who: &Who, ended: Option<Ended>) -> Result<(), Error> {
-        let mut tx = self.inner.db.write().await?;
+    pub(super) fn left(&self, name: &str, who: &Who, ended: Option<Ended>) {
         if let Some(ended) = ended {
-            self.inner.events.append(&mut tx, &Actor::Loop("terminals"), typed_event(name, &ended)).await?;
+            self.inner.scribe.note(Actor::Loop("terminals"), typed_event(name, &ended));
         }
-        self.inner.events.commit(tx, &who.actor(), terminal_event("left", name, "")).await?;
-        Ok(())
+        self.inner.scribe.note(who.actor(), terminal_event("left", name, ""));
     }
 
     /// Ends holdings that nobody types in.

@@ -1,0 +1,71 @@
+//! Writes into the audit log who came and went. Beside the viewers, who should not wait for the disk, and many in one
+//! transaction: a thousand viewers that come at once would keep the only writer busy for seconds.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    caller::Actor,
+    db::Db,
+    error::Error,
+    events::{Events, NewEvent},
+};
+
+/// Events that may wait to be written.
+const WAITING: usize = 8_192;
+/// Events of one transaction.
+const TOGETHER: usize = 256;
+/// After the hub was told to stop, the viewers still leave; so long is listened to them.
+const LAST: Duration = Duration::from_millis(500);
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Scribe(mpsc::Sender<(Actor, NewEvent)>);
+
+impl Scribe {
+    /// Begins to write.
+    pub(super) fn open(db: Db, events: Events, tasks: &TaskTracker, stop: CancellationToken) -> Self {
+        let (sender, mut waiting) = mpsc::channel(WAITING);
+        tasks.spawn(async move {
+            let mut together = Vec::with_capacity(TOGETHER);
+            loop {
+                let some = tokio::select! {
+                    some = waiting.recv_many(&mut together, TOGETHER) => some > 0,
+                    () = stop.cancelled() => {
+                        let last = tokio::time::timeout(LAST, waiting.recv_many(&mut together, TOGETHER)).await;
+                        last.is_ok_and(|some| some > 0)
+                    }
+                };
+                if !some {
+                    return;
+                }
+                if let Err(error) = write(&db, &events, &mut together).await {
+                    tracing::warn!(%error, "who came to a terminal or left it is not in the audit log");
+                }
+                together.clear();
+            }
+        });
+        Self(sender)
+    }
+
+    /// Will be written in a moment, in order.
+    pub(super) fn note(&self, actor: Actor, event: NewEvent) {
+        if self.0.try_send((actor, event)).is_err() {
+            tracing::warn!("too much happens at the terminals; something of it is not in the audit log");
+        }
+    }
+}
+
+async fn write(db: &Db, events: &Events, together: &mut Vec<(Actor, NewEvent)>) -> Result<(), Error> {
+    let mut tx = db.write().await?;
+    let last = together.pop();
+    for (actor, event) in together.drain(..) {
+        events.append(&mut tx, &actor, event).await?;
+    }
+    if let Some((actor, event)) = last {
+        events.commit(tx, &actor, event).await?;
+    }
+    Ok(())
+}
