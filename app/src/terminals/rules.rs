@@ -4,7 +4,7 @@ use server::terminals::{PASTE, Run};
 
 /// How long to wait before try number `tries` (0 is the first) to connect again, in milliseconds: 200 ms doubled up to 10 s, of
 /// which `chance` (0 to 1) takes away up to a half, so that many viewers do not come back in one moment.
-#[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "only a browser reconnects"))]
+#[cfg_attr(not(any(feature = "hydrate", test)), expect(dead_code, reason = "only a browser reconnects"))]
 pub(super) fn pause(tries: u32, chance: f64) -> u64 {
     let most = 200_u64.saturating_mul(1 << tries.min(10)).min(10_000);
     let share = 1.0 - chance.clamp(0.0, 1.0) / 2.0;
@@ -37,7 +37,7 @@ pub(super) fn pasted(text: &str) -> Pasted {
 }
 
 /// The character that Ctrl makes of this one, where it makes one: Ctrl C is 3.
-#[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "only a browser types"))]
+#[cfg_attr(not(any(feature = "hydrate", test)), expect(dead_code, reason = "only a browser types"))]
 pub(super) fn with_ctrl(char: char) -> Option<char> {
     match char.to_ascii_uppercase() {
         upper @ '@'..='_' => Some(char::from(upper as u8 & 0x1f)),
