@@ -59,19 +59,25 @@ function colors() {
     return theme;
 }
 
+/** Width and height of a letter of one pixel. The emulator knows a new size only once it has drawn. */
+function em() {
+    const probe = document.createElement('span');
+    probe.style.cssText = 'position:absolute;visibility:hidden;white-space:pre;line-height:normal;font-size:100px';
+    probe.textContent = 'W'.repeat(50);
+    glass.append(probe);
+    const size = [probe.offsetWidth / 5000, probe.offsetHeight / 100];
+    probe.remove();
+    return size;
+}
+
 /** The largest letters with which the whole grid is seen. */
 function fit() {
-    const grid = screen.querySelector('.xterm-screen');
+    const [wide, high] = em();
     const [width, height] = [glass.clientWidth - 20, glass.clientHeight - 20];
-    for (let n = 0; n < 4 && grid?.offsetWidth; n += 1) {
-        const size = terminal.options.fontSize;
-        const next = Math.floor(size * Math.min(width / grid.offsetWidth, height / grid.offsetHeight) * 8) / 8;
-        terminal.options.fontSize = Math.min(18, Math.max(3, next));
-        if (Math.abs(terminal.options.fontSize - size) < 0.2) break;
-    }
-    while (grid && (grid.offsetWidth > width || grid.offsetHeight > height) && terminal.options.fontSize > 3) {
-        terminal.options.fontSize -= 0.125;
-    }
+    const dots = devicePixelRatio;
+    let size = 18;
+    while (size > 3 && (terminal.cols * wide * size > width || terminal.rows * Math.ceil(high * size * dots) / dots > height)) size -= 0.125;
+    terminal.options.fontSize = size;
 }
 
 function draw({ cols, rows }) {

@@ -136,6 +136,11 @@ fn Stage(id: RecordingId) -> impl IntoView {
     }
 }
 
+/// Whole milliseconds: fractions would bring a reader of decimal numbers into the browser half.
+fn whole(value: &str) -> f64 {
+    value.split('.').next().and_then(|whole| whole.parse::<u32>().ok()).unwrap_or_default().into()
+}
+
 fn controls(desk: Desk, id: RecordingId) -> AnyView {
     let off = move || !desk.ready.get();
     let times = move || format!("{} / {}", rules::clock(desk.at.get() as i64), rules::clock(desk.length.get() as i64));
@@ -158,9 +163,9 @@ fn controls(desk: Desk, id: RecordingId) -> AnyView {
                 {move || if desk.playing.get() { view! { {icon("pause")} "Pause" }.into_any() } else { view! { {icon("play")} "Play" }.into_any() }}
             </button>
             <div class="seek">
-                <input type="range" min="0" step="100" aria-label="Position" aria-valuetext=times disabled=off
+                <input type="range" min="0" step="any" aria-label="Position" aria-valuetext=times disabled=off
                     max=move || desk.length.get().to_string() prop:value=move || (desk.at.get() as u64).to_string()
-                    on:input:target=move |event| desk.seek(event.target().value().parse::<u32>().unwrap_or_default().into()) />
+                    on:input:target=move |event| desk.seek(whole(&event.target().value())) />
                 <span class="marks" aria-hidden="true">{marks}</span>
             </div>
             <output>{times}</output>

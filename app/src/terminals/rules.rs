@@ -11,6 +11,29 @@ pub(super) fn pause(tries: u32, chance: f64) -> u64 {
     (most as f64 * share) as u64
 }
 
+/// Sizes of letters, in pixels: what may be chosen, and what fits at most.
+pub(super) const SMALLEST: f64 = 3.0;
+pub(super) const LARGEST: f64 = 28.0;
+const FITTING: f64 = 18.0;
+/// Sizes are eighths of a pixel.
+const PART: f64 = 0.125;
+
+/// How large one cell is at letters of `font`, if letters of one pixel are `em`; the emulator rounds its height up to whole dots of the
+/// screen, of which a pixel has `dots`.
+pub(super) fn cell(font: f64, em: (f64, f64), dots: f64) -> (f64, f64) {
+    (font * em.0, (font * em.1 * dots).ceil() / dots)
+}
+
+/// The largest letters at which a grid of `cols` and `rows` is seen as a whole in `room`.
+pub(super) fn letters(room: (f64, f64), (cols, rows): (u32, u32), em: (f64, f64), dots: f64) -> f64 {
+    let steps = ((FITTING - SMALLEST) / PART) as u32;
+    let fits = |font: &f64| {
+        let (width, height) = cell(*font, em, dots);
+        width * f64::from(cols) <= room.0 && height * f64::from(rows) <= room.1
+    };
+    (0..steps).map(|step| FITTING - f64::from(step) * PART).find(fits).unwrap_or(SMALLEST)
+}
+
 /// What is done with text that somebody pastes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Pasted {
@@ -132,6 +155,15 @@ mod tests {
         for tries in [6, 40, u32::MAX] {
             assert_eq!((pause(tries, 0.0), pause(tries, 1.0)), (10_000, 5_000));
         }
+    }
+
+    #[test]
+    fn letters_are_as_large_as_the_whole_grid_lets_them_be() {
+        let em = (0.6, 1.17);
+        assert_eq!(letters((960.0, 2000.0), (160, 48), em, 1.0), 10.0);
+        assert_eq!(letters((5000.0, 480.0), (160, 48), em, 1.0), 8.5, "ten whole dots a line");
+        assert_eq!(letters((5000.0, 5000.0), (80, 24), em, 2.0), 18.0);
+        assert_eq!(letters((100.0, 100.0), (400, 200), em, 1.0), 3.0);
     }
 
     #[test]

@@ -455,9 +455,8 @@ impl Session {
 
     /// Asks for the grid that this window has room for, at letters one can read.
     pub(super) fn resize_to_window(&self) {
-        if let Some((cols, rows)) = self.screen.grid_for_room(USUAL) {
-            self.ask(&Request::Resize { cols: cols.clamp(20, 400), rows: rows.clamp(5, 200) });
-        }
+        let (cols, rows) = self.screen.grid_for_room(USUAL);
+        self.ask(&Request::Resize { cols: cols.clamp(20, 400), rows: rows.clamp(5, 200) });
     }
 }
 

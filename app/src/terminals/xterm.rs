@@ -19,6 +19,8 @@ use xterm_js_rs::{
     addons::{unicode11::Unicode11Addon, web_links::WebLinksAddon},
 };
 
+use super::rules;
+
 #[wasm_bindgen(module = "xterm")]
 extern "C" {
     #[wasm_bindgen(catch, js_name = load)]
@@ -106,10 +108,7 @@ const ANSI: [&str; 16] = [
     "brightWhite",
 ];
 
-/// Sizes of letters, in pixels: what may be chosen, and what fits at most.
-const SMALLEST: f64 = 3.0;
-const LARGEST: f64 = 28.0;
-const FITTING: f64 = 18.0;
+const FAMILY: &str = "ui-monospace, \"SF Mono\", \"JetBrains Mono\", Menlo, Consolas, \"DejaVu Sans Mono\", monospace";
 
 /// Brings the emulator; at once when it is there already.
 pub(super) async fn load() -> Result<(), String> {
@@ -151,6 +150,8 @@ pub(super) struct Handlers {
 pub(super) struct Emulator {
     terminal: Lacking,
     parent: HtmlElement,
+    /// Width and height of a letter of one pixel. Measured here, since the emulator draws, and knows, a new size only later.
+    em: (f64, f64),
     /// What JavaScript calls; lives as long as the emulator.
     kept: RefCell<Vec<Box<dyn Any>>>,
 }
@@ -166,15 +167,13 @@ impl Emulator {
             .with_disable_stdin(true)
             .with_cursor_blink(false)
             .with_mac_option_is_meta(true)
-            .with_font_family(
-                "ui-monospace, \"SF Mono\", \"JetBrains Mono\", Menlo, Consolas, \"DejaVu Sans Mono\", monospace",
-            );
+            .with_font_family(FAMILY);
         set(&options, "fontSize", &font.into());
         set(&options, "minimumContrastRatio", &4.5.into());
         set(&options, "allowProposedApi", &JsValue::TRUE);
         set(&options, "theme", &theme(parent));
         let terminal: Lacking = Terminal::new(&options).unchecked_into();
-        let it = Self { terminal, parent: parent.clone(), kept: RefCell::default() };
+        let it = Self { terminal, parent: parent.clone(), em: em(parent), kept: RefCell::default() };
         it.load_addon(&Unicode11Addon::new());
         set(&it.terminal.unicode(), "activeVersion", &"11".into());
         it.swallow();
@@ -275,43 +274,21 @@ impl Emulator {
         }
     }
 
-    /// The grid in pixels.
-    fn pixels(&self) -> Option<(f64, f64)> {
-        let screen = self.parent.query_selector(".xterm-screen").ok()??.dyn_into::<HtmlElement>().ok()?;
-        Some((screen.offset_width().into(), screen.offset_height().into()))
-    }
-
-    /// The largest letters with which the whole grid is seen. Letters have steps of their own, so it takes two or three looks.
+    /// The largest letters with which the whole grid is seen.
     pub(super) fn fit(&self) {
-        let (width, height) = self.room();
-        for _ in 0..3 {
-            let Some((w, h)) = self.pixels().filter(|(w, h)| *w > 0.0 && *h > 0.0) else { return };
-            let size = self.font();
-            let next = (size * (width / w).min(height / h) * 8.0).floor() / 8.0;
-            let next = next.clamp(SMALLEST, FITTING);
-            self.set_font(next);
-            if (next - size).abs() < 0.2 {
-                break;
-            }
-        }
-        let too_large = || self.pixels().is_some_and(|(w, h)| w > width || h > height);
-        while too_large() && self.font() > SMALLEST {
-            self.set_font(self.font() - 0.125);
-        }
+        let grid = (self.terminal.get_cols(), self.terminal.get_rows());
+        self.set_font(rules::letters(self.room(), grid, self.em, dots()));
     }
 
     /// Larger or smaller letters than those that fit.
     pub(super) fn zoom(&self, by: f64) {
-        self.set_font((self.font() + by).clamp(SMALLEST, LARGEST));
+        self.set_font((self.font() + by).clamp(rules::SMALLEST, rules::LARGEST));
     }
 
     /// The grid that its window has room for, at letters of `font`.
-    pub(super) fn grid_for_room(&self, font: f64) -> Option<(u16, u16)> {
-        let (w, h) = self.pixels().filter(|(w, h)| *w > 0.0 && *h > 0.0)?;
-        let (width, height) = self.room();
-        let scale = font / self.font();
-        let cells = |room: f64, pixels: f64, cells: u32| (room / (pixels / f64::from(cells) * scale)) as u16;
-        Some((cells(width, w, self.terminal.get_cols()), cells(height, h, self.terminal.get_rows())))
+    pub(super) fn grid_for_room(&self, font: f64) -> (u16, u16) {
+        let (room, cell) = (self.room(), rules::cell(font, self.em, dots()));
+        ((room.0 / cell.0) as u16, (room.1 / cell.1) as u16)
     }
 
     /// What the grid may fill, without the padding around it.
@@ -401,6 +378,29 @@ fn theme(parent: &HtmlElement) -> JsValue {
     }
     probe.remove();
     theme.into()
+}
+
+/// Dots of the screen in a pixel.
+fn dots() -> f64 {
+    web_sys::window().map_or(1.0, |window| window.device_pixel_ratio())
+}
+
+/// Width and height of a letter of one pixel.
+fn em(parent: &HtmlElement) -> (f64, f64) {
+    const LETTERS: u32 = 50;
+    const SIZE: f64 = 100.0;
+    let usual = (0.61, 1.2);
+    let page = web_sys::window().and_then(|window| window.document());
+    let probe = page.and_then(|page| page.create_element("span").ok()?.dyn_into::<HtmlElement>().ok());
+    let Some(probe) = probe else { return usual };
+    let style =
+        format!("position:absolute;visibility:hidden;white-space:pre;line-height:normal;font:{SIZE}px {FAMILY}");
+    probe.style().set_css_text(&style);
+    probe.set_text_content(Some(&"W".repeat(LETTERS as usize)));
+    let _ = parent.append_child(&probe);
+    let (width, height) = (f64::from(probe.offset_width()), f64::from(probe.offset_height()));
+    probe.remove();
+    if width > 0.0 { (width / SIZE / f64::from(LETTERS), height / SIZE) } else { usual }
 }
 
 /// Strings as a list of JavaScript, for the subprotocols of a socket.
