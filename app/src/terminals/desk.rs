@@ -9,7 +9,7 @@ use super::rules;
 use super::rules::Pasted;
 
 /// The line to the session.
-#[cfg_attr(not(any(feature = "hydrate", test)), expect(dead_code, reason = "only a browser connects"))]
+#[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "only a browser connects"))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// It is being opened.
