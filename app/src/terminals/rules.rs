@@ -1,10 +1,13 @@
 //! Small decisions of the terminal pages, without a browser.
+#![cfg_attr(
+    not(feature = "hydrate"),
+    allow(dead_code, reason = "most of them only a browser takes, and tests try them without one")
+)]
 
 use server::terminals::{PASTE, Run};
 
 /// How long to wait before try number `tries` (0 is the first) to connect again, in milliseconds: 200 ms doubled up to 10 s, of
 /// which `chance` (0 to 1) takes away up to a half, so that many viewers do not come back in one moment.
-#[cfg_attr(not(any(feature = "hydrate", test)), expect(dead_code, reason = "only a browser reconnects"))]
 pub(super) fn pause(tries: u32, chance: f64) -> u64 {
     let most = 200_u64.saturating_mul(1 << tries.min(10)).min(10_000);
     let share = 1.0 - chance.clamp(0.0, 1.0) / 2.0;
@@ -60,7 +63,6 @@ pub(super) fn pasted(text: &str) -> Pasted {
 }
 
 /// The character that Ctrl makes of this one, where it makes one: Ctrl C is 3.
-#[cfg_attr(not(any(feature = "hydrate", test)), expect(dead_code, reason = "only a browser types"))]
 pub(super) fn with_ctrl(char: char) -> Option<char> {
     match char.to_ascii_uppercase() {
         upper @ '@'..='_' => Some(char::from(upper as u8 & 0x1f)),
