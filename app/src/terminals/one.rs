@@ -202,8 +202,8 @@ fn footer(desk: Desk, past: RwSignal<bool>) -> AnyView {
             <span>{watching}</span>
             <span class="tools">
                 <span class="letters">
-                    <button class="quiet" type="button" aria-label="Smaller letters" on:click=move |_| desk.zoom(-1.0)>"A−"</button>
-                    <button class="quiet" type="button" aria-label="Larger letters" on:click=move |_| desk.zoom(1.0)>"A+"</button>
+                    <button class="quiet" type="button" aria-label="A− smaller letters" on:click=move |_| desk.zoom(-1.0)>"A−"</button>
+                    <button class="quiet" type="button" aria-label="A+ larger letters" on:click=move |_| desk.zoom(1.0)>"A+"</button>
                 </span>
                 {button("f", "fit", Box::new(move || desk.fit()))}
                 {button("h", "history", Box::new(move || past.update(|open| *open = !*open)))}
