@@ -56,7 +56,7 @@ pub(crate) fn Wall() -> impl IntoView {
                 {move || empty().then(|| view! { <Empty>{start()}</Empty> })}
                 {found(query)}
                 <div class="tiles" hidden=move || !query.with(String::is_empty)>
-                    <Thumbs list=list screens=screens shown=Signal::stored(None) />
+                    <Thumbs list=list screens=screens shown=Signal::derive(|| None) />
                 </div>
             </Transition>
         </div>
