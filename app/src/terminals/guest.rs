@@ -17,7 +17,7 @@ pub(crate) fn page(nonce: String) -> impl IntoView {
                 <span id="line" class="dot" role="status" data-state="wait">"connecting"</span>
             </header>
             <p id="words" class="strip bad" role="alert" hidden></p>
-            <div class="glass"><div class="screen" id="screen"></div></div>
+            <div class="glass" tabindex="0"><div class="screen" id="screen"></div></div>
             <noscript><p class="strip">"A terminal is drawn by a script; this browser does not run any."</p></noscript>
         </main>
         <script type="importmap" nonce=nonce inner_html=crate::site::import_map()></script>

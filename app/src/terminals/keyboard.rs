@@ -64,7 +64,7 @@ pub(super) fn keyboard(desk: Desk) -> AnyView {
 
 /// Keys that a phone lacks, as a program hears them.
 const KEYS: [(&str, &str, &str); 7] = [
-    ("Esc", "Escape", "\x1b"),
+    ("Esc", "Esc", "\x1b"),
     ("Tab", "Tab", "\t"),
     ("←", "Left", "\x1b[D"),
     ("↑", "Up", "\x1b[A"),

@@ -115,7 +115,7 @@ fn Stage(
                 {menu(desk, name.clone(), facts, may)}
             </header>
             <div class="stage">
-                <div class="glass"><div class="screen" node_ref=screen></div></div>
+                <div class="glass" tabindex="0"><div class="screen" node_ref=screen></div></div>
                 {strip(desk, name.clone(), facts, may)}
                 {
                     let name = name.clone();

@@ -129,7 +129,7 @@ fn Stage(id: RecordingId) -> impl IntoView {
         <div class="one alone">
             <section class="card terminal" aria-label="Recording" aria-busy=move || (!desk.ready.get()).to_string()>
                 {words}
-                <div class="stage"><div class="glass"><div class="screen" node_ref=screen></div></div></div>
+                <div class="stage"><div class="glass" tabindex="0"><div class="screen" node_ref=screen></div></div></div>
                 {controls(desk, id)}
             </section>
         </div>
