@@ -33,6 +33,9 @@ use crate::{
 #[derive(RustEmbed)]
 #[folder = "$CARGO_MANIFEST_DIR/../target/site"]
 #[allow_missing = true]
+// The large ones only compressed: nearly every browser takes them so, and for the others they are unpacked.
+#[exclude = "*.wasm"]
+#[exclude = "*.mjs"]
 struct Site;
 
 /// Folder of the browser half: `pkg/HASH`. `pkg/missing` when it was not built; pages then work without script.
@@ -81,7 +84,9 @@ pub(crate) fn options() -> LeptosOptions {
 /// Whether a path is a static file, for anybody.
 pub fn public_file(path: &str) -> bool {
     let name = path.trim_start_matches('/');
-    !name.ends_with(".br") && name != "pkg.txt" && Site::get(name).is_some()
+    !name.ends_with(".br")
+        && name != "pkg.txt"
+        && (Site::get(name).is_some() || Site::get(&format!("{name}.br")).is_some())
 }
 
 /// The paths of all server functions, for the test that knocks at each.
@@ -290,6 +295,13 @@ fn plain(status: StatusCode, headers: &HeaderMap, title: &'static str, body: imp
     (status, policy, Html(format!("<!DOCTYPE html>{html}"))).into_response()
 }
 
+/// A file that lies there only compressed, for a browser that does not take it so: some do on plain http.
+fn unpacked(packed: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut brotli_decompressor::Decompressor::new(packed, 16 * 1024), &mut bytes)?;
+    Ok(bytes)
+}
+
 /// A static file, precompressed where the browser takes brotli; what is not there is a real 404 page.
 async fn file(request: Request) -> Response {
     let path = request.uri().path().trim_start_matches('/').to_owned();
@@ -301,9 +313,12 @@ async fn file(request: Request) -> Response {
         .get(header::ACCEPT_ENCODING)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.contains("br"));
-    let packed = takes_brotli.then(|| Site::get(&format!("{path}.br"))).flatten();
-    let encoded = packed.is_some();
-    let Some(file) = packed.or_else(|| Site::get(&path)) else { return StatusCode::NOT_FOUND.into_response() };
+    let whole = if takes_brotli { None } else { Site::get(&path) };
+    let packed = whole.is_none().then(|| Site::get(&format!("{path}.br"))).flatten();
+    let is_packed = packed.is_some();
+    let Some(file) = whole.or(packed).or_else(|| Site::get(&path)) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let etag = format!(
         "\"{}\"",
         file.metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>()
@@ -321,13 +336,17 @@ async fn file(request: Request) -> Response {
     set(header::CACHE_CONTROL, cache);
     set(header::ETAG, &etag);
     set(header::VARY, "accept-encoding");
-    if encoded {
+    if is_packed && takes_brotli {
         set(header::CONTENT_ENCODING, "br");
     }
     if headers.get(header::IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == etag.as_bytes()) {
         return (StatusCode::NOT_MODIFIED, answer).into_response();
     }
     let body = match file.data {
+        data if is_packed && !takes_brotli => match unpacked(&data) {
+            Ok(bytes) => Body::from(bytes),
+            Err(error) => return Failure::internal(error).into_response(),
+        },
         Cow::Borrowed(bytes) => Body::from(bytes),
         Cow::Owned(bytes) => Body::from(bytes),
     };
