@@ -135,7 +135,6 @@ pub(crate) fn document() -> impl IntoView {
             <head>
                 {head("")}
                 <script type="importmap" nonce=nonce inner_html=crate::site::import_map()></script>
-                <link rel="modulepreload" href=crate::site::script("xterm.mjs") />
                 <HydrationScripts options=crate::site::options() />
                 <leptos_meta::MetaTags />
             </head>

@@ -46,7 +46,7 @@ static PKG: LazyLock<String> = LazyLock::new(|| {
 
 /// Folder of the terminal emulator, which `cargo xtask site` brings: `vendor/xterm-VERSION-HASH`.
 static VENDOR: LazyLock<String> = LazyLock::new(|| {
-    let file = Site::iter().find(|path| path.starts_with("vendor/xterm-") && path.ends_with("/xterm.mjs"));
+    let file = Site::iter().find(|path| path.starts_with("vendor/xterm-") && path.ends_with("/xterm.css"));
     file.and_then(|path| Some(path.rsplit_once('/')?.0.to_owned())).unwrap_or_else(|| "vendor/missing".to_owned())
 });
 
