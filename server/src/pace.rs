@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     hash::Hash,
+    net::IpAddr,
     sync::{Mutex, PoisonError},
 };
 
@@ -58,6 +59,18 @@ impl<K: Eq + Hash> Pace<K> {
     }
 }
 
+/// Whose requests are counted together. Of IPv6 the first 64 bits count: the rest is the visitor's to choose.
+pub(crate) fn network(address: &str) -> String {
+    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+        Ok(IpAddr::V4(address)) => address.to_string(),
+        Err(_) => "unknown".into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +106,14 @@ mod tests {
         // A second later all are full again but the one that took two, and the shared one.
         assert_eq!(pace.take(200, START.plus(1_000)), Ok(()));
         assert_eq!(held(), 3);
+    }
+
+    #[test]
+    fn a_network_is_counted_as_one() {
+        assert_eq!(network("2001:db8::1"), network("2001:db8:0:0:ffff::2"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+        assert_eq!(network("::ffff:10.0.0.7"), network("10.0.0.7"));
+        assert_ne!(network("10.0.0.7"), network("10.0.0.8"));
+        assert_eq!(network("unix"), network(""));
     }
 }

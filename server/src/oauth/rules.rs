@@ -1,23 +1,11 @@
 //! What a client may ask, and how it is asked. Pure.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::collections::HashMap;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use url::{Url, form_urlencoded};
 
 use crate::{caller::Role, secrets::sha256};
-
-/// Whose requests are counted together. Of IPv6 the first 64 bits count: the rest is the visitor's to choose.
-pub(super) fn network(address: &str) -> String {
-    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
-        Ok(IpAddr::V6(address)) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-        Ok(IpAddr::V4(address)) => address.to_string(),
-        Err(_) => "unknown".into(),
-    }
-}
 
 /// The scopes: to look, and to draw, which is to look too.
 pub(super) const SCOPES: [&str; 2] = ["look", "draw"];
@@ -163,15 +151,6 @@ mod tests {
         }
         let told = Role::ALL.map(scope);
         assert_eq!(told, ["look", "look draw", "look draw", "look draw"]);
-    }
-
-    #[test]
-    fn a_network_is_counted_as_one() {
-        assert_eq!(network("2001:db8::1"), network("2001:db8:0:0:ffff::2"));
-        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
-        assert_eq!(network("::ffff:10.0.0.7"), network("10.0.0.7"));
-        assert_ne!(network("10.0.0.7"), network("10.0.0.8"));
-        assert_eq!(network("unix"), network(""));
     }
 
     #[test]

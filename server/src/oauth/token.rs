@@ -22,6 +22,7 @@ use crate::{
     clock::SECOND,
     error::{Error, Failure},
     http::Visit,
+    pace::network,
 };
 
 /// Largest request; real ones have a kilobyte.
@@ -161,7 +162,7 @@ pub(super) async fn revoke(
 
 /// The form of a request, if its sender may send one now.
 async fn read(oauth: &Shared, visit: &Visit, headers: &HeaderMap, body: Body) -> Result<Params, Refusal> {
-    if let Err(wait) = oauth.pace.take(rules::network(&visit.visitor.address), oauth.hub.clock.now()) {
+    if let Err(wait) = oauth.pace.take(network(&visit.visitor.address), oauth.hub.clock.now()) {
         return Err(Refusal::TooOften(wait / SECOND + 1));
     }
     let invalid = |why: String| Wrong::new("invalid_request", why);

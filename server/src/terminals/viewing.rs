@@ -9,6 +9,7 @@ use super::{
     room::{Terminals, terminal_event},
     rules, store,
     tickets::Bearer,
+    tmux::gone,
     viewer::{Eyes, Hands, Looking, Who},
 };
 use crate::{
@@ -35,7 +36,7 @@ impl Terminals {
     pub async fn ticket_for(&self, who: &Who, name: &str) -> Result<Ticket, Error> {
         rules::name(name)?;
         if !self.live().await?.iter().any(|session| session.name == name) {
-            return Err(ended(name).into());
+            return Err(gone(name).into());
         }
         let ticket = self.inner.tickets.give(bearer(who, name), self.now())?;
         Ok(Ticket { ticket })
@@ -203,9 +204,4 @@ fn bearer(who: &Who, name: &str) -> Bearer {
         Who::Guest(link) => format!("link:{link}"),
     };
     Bearer { credential, terminal: name.to_owned() }
-}
-
-/// What somebody is told who asks for a session that does not run.
-fn ended(name: &str) -> Failure {
-    Failure::new(FailureKind::NotFound, format!("the terminal {name} does not run; start it first"))
 }

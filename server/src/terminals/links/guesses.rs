@@ -3,11 +3,13 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::clock::{MINUTE, Timestamp};
+use crate::{
+    clock::{MINUTE, Timestamp},
+    pace::network,
+};
 
 /// Wrong links that an address has free.
 pub(super) const BURST: i64 = 20;
@@ -26,14 +28,14 @@ impl Guesses {
         let addresses = self.lock();
         let full = addresses.len() >= ADDRESSES;
         let shared = || addresses.get(OTHERS).filter(|_| full);
-        let rested = addresses.get(&place(address)).or_else(shared).copied().unwrap_or(now);
+        let rested = addresses.get(&network(address)).or_else(shared).copied().unwrap_or(now);
         Some(rested.since(now) - MINUTE + MINUTE / BURST).filter(|wait| *wait > 0)
     }
 
     /// Counts a link that did not work.
     pub(super) fn count(&self, address: &str, now: Timestamp) {
         let mut addresses = self.lock();
-        let mut key = place(address);
+        let mut key = network(address);
         if addresses.len() >= ADDRESSES && !addresses.contains_key(&key) {
             addresses.retain(|_, rested| *rested > now);
             if addresses.len() >= ADDRESSES {
@@ -46,18 +48,6 @@ impl Guesses {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Timestamp>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Of IPv6 the first 64 bits count: the rest is the visitor's to choose.
-fn place(address: &str) -> String {
-    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
-        Ok(IpAddr::V6(address)) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-        Ok(IpAddr::V4(address)) => address.to_string(),
-        Err(_) => OTHERS.into(),
     }
 }
 
