@@ -25,6 +25,7 @@ pub mod secrets;
 pub mod agents;
 pub mod auth;
 pub mod images;
+pub mod machines;
 pub mod services;
 pub mod terminals;
 
