@@ -41,4 +41,6 @@ pub mod mcp;
 #[cfg(feature = "ssr")]
 pub mod oauth;
 #[cfg(feature = "ssr")]
+pub mod runner;
+#[cfg(feature = "ssr")]
 pub use hub::{DATABASE, Hub, open_secrets, private_folder};

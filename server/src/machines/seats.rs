@@ -137,11 +137,14 @@ impl Seat {
     }
 
     /// Resolves when the link must close, and says why.
-    pub async fn ended(&self) -> Ending {
-        match self.ended.clone().wait_for(Option::is_some).await {
-            Ok(ending) => ending.unwrap_or(Ending::Withdrawn),
-            // Nobody can end it any more: it was forgotten.
-            Err(_) => Ending::Withdrawn,
+    pub fn ended(&self) -> impl Future<Output = Ending> + Send + use<> {
+        let mut ended = self.ended.clone();
+        async move {
+            match ended.wait_for(Option::is_some).await.map(|ending| *ending) {
+                Ok(Some(ending)) => ending,
+                // Nobody can end it any more: it was forgotten.
+                Ok(None) | Err(_) => Ending::Withdrawn,
+            }
         }
     }
 }
