@@ -29,6 +29,8 @@ pub(crate) enum Command {
     /// List, start and stop the terminals of the running hub.
     #[command(subcommand)]
     Terminal(TerminalCommand),
+    /// Hold sessions on this machine for a hub elsewhere. Joins with a one-time token, then needs neither --hub nor --token.
+    Runner(RunnerArgs),
     /// Carry MCP between standard input and output and a hub, for clients that know nothing else.
     Mcp(McpArgs),
 }
@@ -159,6 +161,25 @@ pub(crate) struct McpArgs {
     /// The agent's token; better given by the environment, so that it is in no process list.
     #[arg(long, env = "CENTRAL_MCP_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct RunnerArgs {
+    /// The hub's address, such as `https://hub.example.org`. [default: the hub that this machine has joined]
+    #[arg(long, env = "CENTRAL_MCP_RUNNER_HUB", value_name = "URL")]
+    pub(crate) hub: Option<String>,
+    /// The one-time token of the page Machines; better given by the environment, so that it is in no process list.
+    #[arg(long, env = "CENTRAL_MCP_RUNNER_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Folder for this machine's key and sessions. [default: central-mcp-runner beside the hub's default]
+    #[arg(long, env = "CENTRAL_MCP_RUNNER_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Take a hub on another machine without encryption: this machine's key crosses the network in the clear.
+    #[arg(long)]
+    pub(crate) insecure: bool,
+    /// Join and end; for scripts that start the runner in another way.
+    #[arg(long)]
+    pub(crate) only_join: bool,
 }
 
 #[derive(Args)]

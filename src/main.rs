@@ -27,6 +27,7 @@ async fn main() -> ExitCode {
         cli::Command::Terminal(cli::TerminalCommand::List(args)) => commands::terminal::list(args).await,
         cli::Command::Terminal(cli::TerminalCommand::Start(args)) => commands::terminal::start(args).await,
         cli::Command::Terminal(cli::TerminalCommand::Stop(args)) => commands::terminal::stop(args).await,
+        cli::Command::Runner(args) => commands::runner::run(args).await,
         cli::Command::Mcp(args) => commands::mcp::run(args).await,
     };
     match result {

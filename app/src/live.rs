@@ -35,6 +35,7 @@ pub(crate) struct Live {
     images: RwSignal<u32>,
     terminals: RwSignal<u32>,
     agents: RwSignal<u32>,
+    machines: RwSignal<u32>,
 }
 
 impl Live {
@@ -49,6 +50,7 @@ impl Live {
             images: RwSignal::new(0),
             terminals: RwSignal::new(0),
             agents: RwSignal::new(0),
+            machines: RwSignal::new(0),
         }
     }
 
@@ -75,6 +77,7 @@ impl Live {
             Topic::Images => self.images,
             Topic::Terminals => self.terminals,
             Topic::Agents => self.agents,
+            Topic::Machines => self.machines,
         }
     }
 }
@@ -149,7 +152,9 @@ mod browser {
             }
         });
         on(&source, "resync", move |_| {
-            for topic in [Topic::Auth, Topic::Services, Topic::Images, Topic::Terminals, Topic::Agents] {
+            let all =
+                [Topic::Auth, Topic::Services, Topic::Images, Topic::Terminals, Topic::Agents, Topic::Machines];
+            for topic in all {
                 live.signal(topic).update(|version| *version += 1);
             }
         });

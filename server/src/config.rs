@@ -202,6 +202,11 @@ pub fn default_data() -> PathBuf {
         .map_or_else(|| PathBuf::from("central-mcp-data"), |base| base.join("central-mcp"))
 }
 
+/// The data folder of a runner where none is given: beside the hub's.
+pub fn default_runner_data() -> PathBuf {
+    default_data().with_file_name("central-mcp-runner")
+}
+
 /// The folders where programs are looked for: `PATH`, then the one below the home folder where installers put theirs, which
 /// a service's `PATH` lacks.
 pub fn programs() -> Vec<PathBuf> {

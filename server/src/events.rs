@@ -23,6 +23,8 @@ pub enum Topic {
     Terminals,
     /// Agents and their presence.
     Agents,
+    /// Machines that hold sessions: added, joined, connected, lost, removed.
+    Machines,
 }
 
 /// One row of the audit log.

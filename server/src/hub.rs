@@ -13,6 +13,7 @@ use crate::{
     db::Db,
     events::Events,
     images::Images,
+    machines::Machines,
     secrets::Secrets,
     services::{Endpoint, Services},
     terminals::Terminals,
@@ -31,6 +32,8 @@ pub struct Hub {
     pub terminals: Terminals,
     /// Agents.
     pub agents: Agents,
+    /// Machines that hold sessions.
+    pub machines: Machines,
     /// The audit log.
     pub events: Events,
     /// The time.
@@ -78,7 +81,22 @@ impl Hub {
             data,
             config::programs(),
         );
-        Ok(Self { auth, services, images, terminals, agents, events, clock, db, tasks, stop, lock: Arc::new(lock) })
+        let machines =
+            Machines::open(db.clone(), events.clone(), clock.clone(), data, tasks.clone(), stop.clone());
+        Ok(Self {
+            auth,
+            services,
+            images,
+            terminals,
+            agents,
+            machines,
+            events,
+            clock,
+            db,
+            tasks,
+            stop,
+            lock: Arc::new(lock),
+        })
     }
 
     /// Ends: tells everything to stop, waits up to 10 s for what runs, writes the database back.

@@ -25,6 +25,7 @@ pub mod secrets;
 pub mod agents;
 pub mod auth;
 pub mod images;
+pub mod machines;
 pub mod services;
 pub mod terminals;
 
@@ -39,5 +40,7 @@ pub mod loops;
 pub mod mcp;
 #[cfg(feature = "ssr")]
 pub mod oauth;
+#[cfg(feature = "ssr")]
+pub mod runner;
 #[cfg(feature = "ssr")]
 pub use hub::{DATABASE, Hub, open_secrets, private_folder};

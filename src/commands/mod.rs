@@ -1,8 +1,10 @@
 //! One file per command.
 
 pub(crate) mod mcp;
+pub(crate) mod runner;
 pub(crate) mod serve;
 pub(crate) mod setup;
+mod stopping;
 pub(crate) mod terminal;
 pub(crate) mod token;
 pub(crate) mod user;

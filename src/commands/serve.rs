@@ -13,11 +13,14 @@ use server::{
     oauth::{Oauth, OauthOptions},
     terminals,
 };
-use tokio::{net::TcpListener, signal::unix::SignalKind};
+use tokio::net::TcpListener;
 use tracing_appender::rolling::{self, Rotation};
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use super::print;
+use super::{
+    print,
+    stopping::{many_files, signal},
+};
 
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let config = Config::resolve(args)?;
@@ -102,16 +105,6 @@ fn local_mcp(address: std::net::SocketAddr) -> String {
     format!("http://{}/mcp", std::net::SocketAddr::new(host, address.port()))
 }
 
-/// Every viewer of a terminal is an open file. The usual soft limit of 1024 is for programs that use `select`; the hard one is ours to
-/// take.
-fn many_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        eprintln!("central-mcp: the limit of open files stays as it is ({error})");
-    }
-}
-
 /// SIGTERM and SIGINT end the hub in order.
 async fn stop_on_signal(hub: Hub) {
     tokio::select! {
@@ -126,20 +119,6 @@ async fn stop_on_signal(hub: Hub) {
 async fn second_signal(hub: &Hub) {
     hub.stop.cancelled().await;
     signal().await;
-}
-
-/// The next SIGTERM or SIGINT.
-async fn signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (tokio::signal::unix::signal(SignalKind::terminate()), tokio::signal::unix::signal(SignalKind::interrupt()))
-    else {
-        tracing::warn!("signals cannot be watched; end the hub with kill -9");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }
 
 fn start_log(config: &Config) -> anyhow::Result<()> {

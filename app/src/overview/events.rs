@@ -28,6 +28,7 @@ fn line(event: EventView) -> impl IntoView {
         Topic::Services => Some("/services".into()),
         Topic::Terminals => Some("/terminals".into()),
         Topic::Agents => Some("/agents".into()),
+        Topic::Machines => Some("/machines".into()),
         Topic::Auth => None,
     };
     let class =
@@ -93,6 +94,11 @@ fn words(topic: Topic, kind: &str) -> Option<&'static str> {
         (Topic::Agents, "settled") => "no longer waits:",
         (Topic::Agents, "online") => "came back:",
         (Topic::Agents, "offline") => "has gone quiet:",
+        (Topic::Machines, "added") => "invited the machine",
+        (Topic::Machines, "joined") => "joined the hub:",
+        (Topic::Machines, "connected") => "connected:",
+        (Topic::Machines, "lost") => "is away:",
+        (Topic::Machines, "removed") => "removed the machine",
         (Topic::Auth, "signed-in") => "signed in",
         (Topic::Auth, "signed-out") => "signed out",
         (Topic::Auth, "locked") => "locked after failed sign-ins:",

@@ -108,6 +108,8 @@ fn access(shared: &Shared, path: &str) -> Access {
         "/" | "/login" | "/setup" | "/healthz" | "/readyz" => Access::Public,
         // Guests of a share link: what counts is the link's secret, and after it a cookie for these paths alone.
         "/s" | "/s/open" | "/s/ticket" | "/s/ws" => Access::Public,
+        // Machines: what counts is their own secret, which is no account's. The script is for anybody.
+        "/runner" | "/runner/join" | "/runner/program" | "/runner/install.sh" => Access::Apart,
         AUTHORIZE if shared.oauth.is_some() => Access::Known,
         "/oauth/token" | "/oauth/revoke" if shared.oauth.is_some() => Access::Apart,
         _ if path.starts_with("/.well-known/oauth-") && shared.oauth.is_some() => Access::Apart,

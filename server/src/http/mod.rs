@@ -7,6 +7,7 @@ mod guard;
 mod live;
 mod local;
 mod routes;
+mod runner;
 mod serve;
 mod share;
 mod terminals;

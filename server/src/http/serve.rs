@@ -28,11 +28,12 @@ use tower_http::{
     trace::TraceLayer,
 };
 
-use super::{guard, guard::Hosts, live, routes, share, terminals, visit};
+use super::{guard, guard::Hosts, live, routes, runner, share, terminals, visit};
 use crate::{
     Hub,
     clock::Stopwatch,
     error::{Failure, FailureKind},
+    pace::Pace,
 };
 
 /// Largest request body, except for uploads.
@@ -47,6 +48,11 @@ const HEADER: Duration = Duration::from_secs(10);
 /// Connections open at once; more wait in the system's own queue. Below the usual limit of 1024 file descriptors.
 const CONNECTIONS: usize = 800;
 
+/// How often a minute a network may come with a machine's secret that is none.
+const STRANGE: u32 = 20;
+/// Networks that are told apart in that.
+const NETWORKS: usize = 1_000;
+
 /// How long an open request may take at the end of the hub.
 const LAST: Duration = Duration::from_secs(8);
 
@@ -59,6 +65,8 @@ pub(super) struct Shared {
     pub(super) behind_proxy: bool,
     pub(super) public_file: fn(&str) -> bool,
     pub(super) oauth: Option<Arc<str>>,
+    /// How often a network may come with a machine's secret that is none.
+    pub(super) strange: Pace<String>,
 }
 
 /// How the hub is reached.
@@ -83,6 +91,7 @@ pub fn router(hub: Hub, pages: Router, options: &ServeOptions) -> Router {
         behind_proxy: options.public_url.is_some(),
         public_file: options.public_file,
         oauth: options.oauth.as_deref().map(Into::into),
+        strange: Pace::new(STRANGE, STRANGE, NETWORKS),
     });
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
@@ -98,6 +107,10 @@ pub fn router(hub: Hub, pages: Router, options: &ServeOptions) -> Router {
         .route("/s/open", post(share::open))
         .route("/s/ticket", post(share::ticket))
         .route("/s/ws", get(share::guest))
+        .route("/runner", get(runner::socket))
+        .route("/runner/join", post(runner::join))
+        .route("/runner/program", get(runner::program))
+        .route("/runner/install.sh", get(runner::install))
         .route("/uploads", post(routes::upload).layer(DefaultBodyLimit::max(UPLOAD)))
         .route("/healthz", get(routes::healthy))
         .route("/readyz", get(routes::ready))

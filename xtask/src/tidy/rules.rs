@@ -6,7 +6,7 @@ use super::source::{code, without_tests};
 const MOST_LINES: usize = 500;
 /// The rooms of the server, and whom each may know (ARCHITECTURE.md, "The map").
 const ROOMS: &[&str] =
-    &["auth", "agents", "projects", "tasks", "images", "terminals", "services", "pods", "spend", "alerts"];
+    &["auth", "agents", "projects", "tasks", "images", "terminals", "machines", "services", "pods", "spend", "alerts"];
 const MAY_KNOW: &[(&str, &str)] = &[("images", "services"), ("agents", "terminals"), ("agents", "auth")];
 const OUTER: &[&str] = &["http", "mcp", "oauth", "a2a", "loops", "runner", "tls", "deploy"];
 /// Where SQL may stand: a room's store, and the floor's database and its audit log.
