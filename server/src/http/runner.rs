@@ -129,7 +129,8 @@ fn base(shared: &Shared, headers: &HeaderMap) -> Result<String, Failure> {
 /// The secret that a machine came with; empty when it came with none.
 fn bearer(headers: &HeaderMap) -> &str {
     let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let token =
+        value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     token.map_or("", |(_, token)| token.trim())
 }
 

@@ -79,12 +79,8 @@ async fn welcome(
         };
         return Err(End::new(OTHER_PROTOCOL, why));
     }
-    let greeting = Greeting {
-        version: hello.version.clone(),
-        protocol: hello.protocol,
-        system: hello.system.clone(),
-        address,
-    };
+    let greeting =
+        Greeting { version: hello.version.clone(), protocol: hello.protocol, system: hello.system.clone(), address };
     let seat = hub.machines.connected(key, greeting).await.map_err(|error| match error {
         Error::Refused(failure) => End::new(WITHDRAWN, failure.message),
         inside => End::new(LATER, Failure::from(inside).message),
