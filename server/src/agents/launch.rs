@@ -60,9 +60,7 @@ impl Agents {
 
     /// Moves one session towards what is wanted of it.
     async fn keep(&self, row: &AgentRow, live: Option<&LiveSession>) -> Result<(), Error> {
-        if let Some(machine) = &row.draft.machine
-            && self.terminals.away(machine).is_some()
-        {
+        if self.lost(row).is_some() {
             return Ok(()); // its session may run, and nobody knows
         }
         let now = self.clock.now();
@@ -264,12 +262,19 @@ impl Agents {
     /// Ends a session if it runs, revokes its token, removes what held it. The caller holds the turn.
     pub(super) async fn end(&self, actor: &Actor, row: &AgentRow) -> Result<(), Error> {
         let name = terminal(&row.draft.slug);
+        if let Some(machine) = self.lost(row) {
+            let message = format!(
+                "the machine {machine} is not connected, so the session of {} there cannot be ended now",
+                row.draft.name
+            );
+            return Err(outside(message));
+        }
         if self.terminals.live().await?.iter().any(|session| session.name == name) {
             self.terminals.stop_session(actor, &name).await?;
         }
         self.revoke(row.token_id).await?;
-        let machine = row.draft.machine.as_deref();
-        if let Err(error) = self.terminals.forget(machine, &files::stale(&row.draft.slug)).await {
+        let machine = self.terminals.machine_of(&name);
+        if let Err(error) = self.terminals.forget(machine.as_deref(), &files::stale(&row.draft.slug)).await {
             // The token in it is worth nothing any more.
             tracing::warn!(%error, agent = row.draft.slug, "an old configuration of an agent cannot be removed");
         }
@@ -279,6 +284,12 @@ impl Agents {
         seen.problem = None;
         seen.life = Default::default();
         Ok(())
+    }
+
+    /// The machine that its session is on, if that is not connected.
+    fn lost(&self, row: &AgentRow) -> Option<String> {
+        let machine = self.terminals.machine_of(&terminal(&row.draft.slug))?;
+        self.terminals.away(&machine).map(|_| machine)
     }
 
     /// A fresh token in place of the old one.

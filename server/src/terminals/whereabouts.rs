@@ -94,6 +94,11 @@ impl Terminals {
         self.machine(machine).0.home()
     }
 
+    /// The machine that a terminal is on, or was last; `None`: the hub's own.
+    pub fn machine_of(&self, terminal: &str) -> Option<String> {
+        self.inner.whereabouts.of(terminal)
+    }
+
     /// Since when a machine is not connected; `None`: it is.
     pub fn away(&self, machine: &str) -> Option<Timestamp> {
         self.machine(machine).0.away()
