@@ -69,7 +69,8 @@ impl Cached {
         let now = clock.now();
         if last.as_ref().is_none_or(|(_, at)| now.since(*at) >= FRESH) {
             let read = reader.read().await;
-            *last = read.inspect_err(|error| tracing::debug!(%error, "no facts of this machine")).ok().map(|it| (it, now));
+            *last =
+                read.inspect_err(|error| tracing::debug!(%error, "no facts of this machine")).ok().map(|it| (it, now));
         }
         last.clone()
     }

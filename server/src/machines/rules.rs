@@ -29,8 +29,9 @@ pub(super) fn check(draft: MachineDraft) -> Result<String, Failure> {
     let edges = !draft.name.starts_with('-') && !draft.name.ends_with('-');
     if draft.name.is_empty() || draft.name.len() > 32 || !draft.name.bytes().all(fits) || !edges {
         let said: String = draft.name.chars().take(40).collect();
-        let message =
-            format!("\"{said}\" is no name for a machine; use 1 to 32 of a-z 0-9 -, without - at its ends, such as gpu-1");
+        let message = format!(
+            "\"{said}\" is no name for a machine; use 1 to 32 of a-z 0-9 -, without - at its ends, such as gpu-1"
+        );
         return Err(Failure::invalid(message));
     }
     if draft.name == HUB {

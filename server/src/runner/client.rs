@@ -116,8 +116,10 @@ async fn settle(options: &RunnerOptions, keeping: &Keeping, http: &reqwest::Clie
         }
         (None, Some(kept)) if kept.hub == hub.to_string() => Ok(kept),
         (None, Some(kept)) => {
-            let message =
-                format!("this machine has joined {}, not {hub}; give --token of the other hub to change that", kept.hub);
+            let message = format!(
+                "this machine has joined {}, not {hub}; give --token of the other hub to change that",
+                kept.hub
+            );
             Err(Failure::invalid(message).into())
         }
         (None, None) => {

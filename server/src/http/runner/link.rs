@@ -14,9 +14,7 @@ use crate::{
     Hub,
     error::{Error, Failure},
     machines::{Ending, Greeting, PROTOCOL, Seat},
-    runner::{
-        Address, HELLO, Hello, LinkEnd, OTHER_PROTOCOL, PING, Pipe, REPLACED, SILENCE, Sorted, WITHDRAWN, Word, sort,
-    },
+    runner::{HELLO, Hello, LinkEnd, OTHER_PROTOCOL, PING, Pipe, REPLACED, SILENCE, Sorted, WITHDRAWN, Word, sort},
 };
 
 /// Close code: the hub restarts. Come back.
@@ -79,12 +77,8 @@ async fn welcome(
         };
         return Err(End::new(OTHER_PROTOCOL, why));
     }
-    let greeting = Greeting {
-        version: hello.version.clone(),
-        protocol: hello.protocol,
-        system: hello.system.clone(),
-        address,
-    };
+    let greeting =
+        Greeting { version: hello.version.clone(), protocol: hello.protocol, system: hello.system.clone(), address };
     let seat = hub.machines.connected(key, greeting).await.map_err(|error| match error {
         Error::Refused(failure) => End::new(WITHDRAWN, failure.message),
         inside => End::new(LATER, Failure::from(inside).message),
