@@ -152,8 +152,7 @@ mod browser {
             }
         });
         on(&source, "resync", move |_| {
-            let all =
-                [Topic::Auth, Topic::Services, Topic::Images, Topic::Terminals, Topic::Agents, Topic::Machines];
+            let all = [Topic::Auth, Topic::Services, Topic::Images, Topic::Terminals, Topic::Agents, Topic::Machines];
             for topic in all {
                 live.signal(topic).update(|version| *version += 1);
             }

@@ -81,8 +81,7 @@ impl Hub {
             data,
             config::programs(),
         );
-        let machines =
-            Machines::open(db.clone(), events.clone(), clock.clone(), data, tasks.clone(), stop.clone());
+        let machines = Machines::open(db.clone(), events.clone(), clock.clone(), data, tasks.clone(), stop.clone());
         Ok(Self {
             auth,
             services,
