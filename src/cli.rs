@@ -83,6 +83,9 @@ pub(crate) struct TerminalStart {
     /// Where it starts. [default: the home folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
+    /// The machine it starts on. [default: the hub's own]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) machine: Option<String>,
     /// Folder of the hub's data.
     #[arg(long, env = "CENTRAL_MCP_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,

@@ -215,6 +215,18 @@ pub fn programs() -> Vec<PathBuf> {
     std::env::split_paths(&path).filter(|folder| !folder.as_os_str().is_empty()).chain(local).collect()
 }
 
+/// Where `program` is: as it stands when it is a path, else in the first of `folders` that has it.
+pub fn find_program(program: &str, folders: &[PathBuf]) -> Option<PathBuf> {
+    let runs = |file: &Path| {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::metadata(file).is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
+    };
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(|file| runs(file));
+    }
+    folders.iter().filter(|folder| folder.is_absolute()).map(|folder| folder.join(program)).find(|file| runs(file))
+}
+
 /// What a terminal's programs may know of the hub's own environment: where programs and the home are, who they run as, the
 /// language. Nothing else of it, for it may hold secrets.
 pub fn shell_environment() -> Vec<(String, String)> {

@@ -24,11 +24,12 @@ pub(crate) async fn list(args: TerminalList) -> anyhow::Result<()> {
 }
 
 pub(crate) async fn start(args: TerminalStart) -> anyhow::Result<()> {
-    let given = !args.command.is_empty() || args.folder.is_some();
+    let given = !args.command.is_empty() || args.folder.is_some() || args.machine.is_some();
     let draft = given.then(|| TerminalDraft {
         name: args.name.clone(),
         command: args.command,
         folder: args.folder.map(|folder| folder.to_string_lossy().into_owned()).unwrap_or_default(),
+        machine: args.machine,
     });
     let body = draft.map(|draft| serde_json::to_string(&draft)).transpose()?;
     let path = format!("/terminals/{}/start", segment(&args.name)?);

@@ -30,7 +30,12 @@ fn form(open: RwSignal<bool>) -> AnyView {
             Err(why) => return act.fail(why),
         };
         let name = name.get_untracked().trim().to_owned();
-        let draft = TerminalDraft { name: name.clone(), command, folder: folder.get_untracked().trim().to_owned() };
+        let draft = TerminalDraft {
+            name: name.clone(),
+            command,
+            folder: folder.get_untracked().trim().to_owned(),
+            machine: None,
+        };
         act.run(calls::start_terminal(draft), move |()| {
             open.set(false);
             navigate.with_value(|go| go(&format!("/terminals/{name}"), NavigateOptions::default()));

@@ -119,6 +119,7 @@ pub(super) fn state(view: &TerminalView, now: i64) -> (&'static str, &'static st
     let lately = |at: Timestamp| now - at.millis() < WORKING;
     match view {
         TerminalView { state: TerminalState::Ended, .. } => ("ended", "quiet"),
+        TerminalView { state: TerminalState::Away, .. } => ("away", "warn"),
         TerminalView { needs: Some(_), .. } => ("needs you", "warn"),
         TerminalView { active_at: Some(at), .. } if lately(*at) => ("working", "ok"),
         _ => ("idle", "quiet"),
@@ -189,6 +190,7 @@ mod tests {
             agent: None,
             machine: None,
             state: TerminalState::Running,
+            away: None,
             pid: None,
             cols: 80,
             rows: 24,

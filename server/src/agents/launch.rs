@@ -1,6 +1,6 @@
 //! Starting and ending sessions, and the reconciler that keeps them as they are wanted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{
     AgentState, Agents, Wanted, environment, files, profiles,
@@ -13,6 +13,7 @@ use super::{
 use crate::{
     auth::{NewToken, TokenDraft},
     caller::{Actor, Role},
+    config,
     error::{Error, Failure, FailureKind},
     id::TokenId,
     terminals::{LiveSession, StartSession},
@@ -59,8 +60,10 @@ impl Agents {
 
     /// Moves one session towards what is wanted of it.
     async fn keep(&self, row: &AgentRow, live: Option<&LiveSession>) -> Result<(), Error> {
-        if row.draft.machine.is_some() {
-            return Ok(()); // its machine's own runner keeps it
+        if let Some(machine) = &row.draft.machine
+            && self.terminals.away(machine).is_some()
+        {
+            return Ok(()); // its session may run, and nobody knows
         }
         let now = self.clock.now();
         let step = {
@@ -138,14 +141,14 @@ impl Agents {
         let Some(address) = self.address() else {
             return Err(outside("the hub does not listen yet; try again in a moment"));
         };
-        if let Some(machine) = &row.draft.machine {
-            return Err(outside(format!("the machine {machine} is not connected; start its runner, or take it away")));
-        }
         // What can be refused is refused before anything is changed.
+        let home = self.home(row, &address)?;
         let own = environment::opened(&self.secrets, row.id, &row.environment)?;
-        let folder = working_folder(&row.draft.folder)?;
+        if row.draft.machine.is_none() {
+            there_is(&row.draft.folder)?;
+        }
         let token = self.renew_token(row).await?;
-        let started = self.launch_with(actor, row, &address, &token, own, folder).await;
+        let started = self.launch_with(actor, row, &home, &token, own).await;
         if started.is_err() {
             self.revoke(Some(token.token.id)).await?;
         }
@@ -169,15 +172,15 @@ impl Agents {
         &self,
         actor: &Actor,
         row: &AgentRow,
-        address: &str,
+        home: &At,
         token: &NewToken,
         own: Vec<(String, String)>,
-        folder: Option<PathBuf>,
     ) -> Result<(), Error> {
         let draft = &row.draft;
         let profile = profiles::find(&draft.profile)
             .ok_or_else(|| Failure::invalid(format!("the profile {} is gone; choose another", draft.profile)))?;
-        let ready = files::prepare(&self.folder, &draft.slug, profile.connects, address, &token.secret)?;
+        let At { data, address } = home;
+        let ready = files::ready(data, &draft.slug, profile.connects, address, &token.secret);
         let file = ready.config.display().to_string();
         let (connects, variables) = profiles::connection(profile.connects, address, &file);
 
@@ -194,31 +197,44 @@ impl Agents {
         all.retain(|(name, _)| own.iter().all(|(other, _)| other != name));
         all.extend(own);
 
-        let (argv, banner) = self.command(row, profile, &all, connects);
+        let (argv, banner, missing) = self.command(row, profile, &all, connects);
         let start = StartSession {
             name: terminal(&draft.slug),
             argv,
             environment: all,
-            folder: folder.unwrap_or(ready.work),
+            folder: if draft.folder.is_empty() { ready.work } else { draft.folder.clone().into() },
             banner,
+            missing,
+            machine: draft.machine.clone(),
+            belongings: Some(ready.belongings),
             agent: Some(draft.slug.clone()),
         };
         self.terminals.start_session(actor, start).await
     }
 
-    /// What is started: the program with what connects it, or a login shell that says what is missing.
+    /// Where the session will be, and how its machine reaches the hub.
+    fn home(&self, row: &AgentRow, address: &str) -> Result<At, Error> {
+        let Some(machine) = &row.draft.machine else {
+            return Ok(At { data: self.data.to_path_buf(), address: address.to_owned() });
+        };
+        let home = self.terminals.home(machine)?;
+        Ok(At { data: home.data.into(), address: format!("{}/mcp", home.hub) })
+    }
+
+    /// What is started: the program with what connects it, or a login shell that says what is missing; and, for a machine where
+    /// nobody has looked yet, what such a shell would say.
     fn command(
         &self,
         row: &AgentRow,
         profile: &profiles::Profile,
         environment: &[(String, String)],
         connects: Vec<String>,
-    ) -> (Vec<String>, Option<String>) {
+    ) -> (Vec<String>, Option<String>, Option<String>) {
         let mut argv = row.draft.command.clone();
         if argv.is_empty() && !profile.program.is_empty() {
             argv.push(profile.program.to_owned());
         }
-        let Some(program) = argv.first().cloned() else { return (Vec::new(), None) };
+        let Some(program) = argv.first().cloned() else { return (Vec::new(), None, None) };
         let wants = profile.environment.iter().filter(|(_, value)| value.is_none());
         let lacks: Vec<_> =
             wants.map(|(name, _)| *name).filter(|name| environment.iter().all(|(it, _)| it != name)).collect();
@@ -228,17 +244,21 @@ impl Agents {
                 "{who} was not started: it has no {}.\nOpen the page Agents, edit {who}, enter it as a secret, and press Restart.",
                 lacks.join(" and no ")
             );
-            return (Vec::new(), Some(banner));
+            return (Vec::new(), Some(banner), None);
+        }
+        let missing = missing_banner(who, &program, profile);
+        argv.extend(profile.model(&row.draft.model));
+        argv.extend(connects);
+        if row.draft.machine.is_some() {
+            return (argv, None, Some(missing));
         }
         let path = environment.iter().find(|(name, _)| name == "PATH");
         let folders = path.map(|(_, value)| std::env::split_paths(value).collect::<Vec<_>>());
-        let Some(found) = files::find(&program, folders.as_deref().unwrap_or(&self.path)) else {
-            return (Vec::new(), Some(missing_banner(who, &program, profile)));
-        };
-        argv[0] = found.display().to_string();
-        argv.extend(profile.model(&row.draft.model));
-        argv.extend(connects);
-        (argv, None)
+        match config::find_program(&program, folders.as_deref().unwrap_or(&self.path)) {
+            Some(found) => argv[0] = found.display().to_string(),
+            None => return (Vec::new(), Some(missing), None),
+        }
+        (argv, None, None)
     }
 
     /// Ends a session if it runs, revokes its token, removes what held it. The caller holds the turn.
@@ -248,7 +268,11 @@ impl Agents {
             self.terminals.stop_session(actor, &name).await?;
         }
         self.revoke(row.token_id).await?;
-        files::forget(&self.folder, &row.draft.slug);
+        let machine = row.draft.machine.as_deref();
+        if let Err(error) = self.terminals.forget(machine, &files::stale(&row.draft.slug)).await {
+            // The token in it is worth nothing any more.
+            tracing::warn!(%error, agent = row.draft.slug, "an old configuration of an agent cannot be removed");
+        }
         let mut crew = self.seen();
         let seen = crew.entry(row.id).or_default();
         seen.forget_screen();
@@ -288,16 +312,20 @@ fn session<'a>(live: &'a [LiveSession], row: &AgentRow) -> Option<&'a LiveSessio
     live.iter().find(|session| session.name == name)
 }
 
-/// The folder that was asked for, if one was; it must be there.
-fn working_folder(folder: &str) -> Result<Option<PathBuf>, Error> {
-    if folder.is_empty() {
-        return Ok(None);
+/// Where an agent's session is.
+struct At {
+    /// The data folder there.
+    data: PathBuf,
+    /// The address of the hub's MCP, as it is reached from there.
+    address: String,
+}
+
+/// The folder that was asked for, if one was, must be there.
+fn there_is(folder: &str) -> Result<(), Failure> {
+    if folder.is_empty() || Path::new(folder).is_dir() {
+        return Ok(());
     }
-    let path = PathBuf::from(folder);
-    if !path.is_dir() {
-        return Err(Failure::invalid(format!("the folder {folder} is not there; make it, or choose another")).into());
-    }
-    Ok(Some(path))
+    Err(Failure::invalid(format!("the folder {folder} is not there; make it, or choose another")))
 }
 
 fn missing_banner(who: &str, program: &str, profile: &profiles::Profile) -> String {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    AgentDraft, AgentState, AgentView, ProfileView, Waiting, Wanted, files, profiles, rules,
+    AgentDraft, AgentState, AgentView, ProfileView, Waiting, Wanted, profiles, rules,
     sessions::{Crew, Seen, of_tokens},
     store::{self, AgentRow},
     terminal,
@@ -15,6 +15,7 @@ use crate::{
     auth::{Auth, TokenView},
     caller::{Caller, Right},
     clock::{Clock, Timestamp},
+    config,
     db::Db,
     error::{Error, Failure, FailureKind},
     events::{Events, NewEvent, Topic},
@@ -35,8 +36,8 @@ pub struct Agents {
     pub(super) secrets: Secrets,
     pub(super) auth: Auth,
     pub(super) terminals: Terminals,
-    /// `DATA/agents`.
-    pub(super) folder: Arc<Path>,
+    /// The hub's data folder, absolute.
+    pub(super) data: Arc<Path>,
     /// Where programs are looked for.
     pub(super) path: Arc<[PathBuf]>,
     /// Where the hub answers MCP, once it does.
@@ -66,7 +67,7 @@ impl Agents {
             secrets,
             auth,
             terminals,
-            folder: data.join("agents").into(),
+            data: std::path::absolute(data).unwrap_or_else(|_| data.to_owned()).into(),
             path: path.into(),
             address: Arc::default(),
             crew: Arc::default(),
@@ -127,7 +128,7 @@ impl Agents {
     /// The programs that an agent may run in.
     pub fn profiles(&self, who: &Caller) -> Result<Vec<ProfileView>, Error> {
         who.must(Right::Look)?;
-        let found = |program: &str| program.is_empty() || files::find(program, &self.path).is_some();
+        let found = |program: &str| program.is_empty() || config::find_program(program, &self.path).is_some();
         Ok(profiles::ALL.iter().map(|profile| profile.view(found(profile.program))).collect())
     }
 

@@ -11,7 +11,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{feed::Feed, sessions::Sessions};
+use super::{
+    feed::{Feed, Way},
+    sessions::{Lonely, Sessions},
+    tmux::Tmux,
+};
 use crate::clock::Stopwatch;
 
 /// Most bytes of one chunk.
@@ -39,11 +43,11 @@ enum End {
 }
 
 /// Feeds `feed` from the session with tmux's id `id` until that ends, or nobody watches.
-pub(super) async fn run(sessions: Sessions, feed: Arc<Feed>, id: String) {
+pub(super) async fn run(sessions: Sessions, tmux: Tmux, feed: Arc<Feed>, id: String) {
     let mut pause = SHORTEST;
     loop {
         let lived = Stopwatch::start();
-        let end = match once(&sessions, &feed).await {
+        let end = match once(&sessions, &tmux, &feed).await {
             Ok(end) => end,
             Err(error) => {
                 tracing::warn!(terminal = feed.name(), error = format!("{error:#}"), "cannot attach");
@@ -56,7 +60,7 @@ pub(super) async fn run(sessions: Sessions, feed: Arc<Feed>, id: String) {
             End::Stop => return,
             End::Lost => {}
         }
-        match sessions.tmux().find(feed.name()).await {
+        match tmux.find(feed.name()).await {
             Ok(Some(session)) if session.id == id => {}
             Ok(_) => return sessions.ended(&feed),
             Err(error) => tracing::warn!(terminal = feed.name(), %error, "tmux does not answer"),
@@ -76,15 +80,12 @@ pub(super) async fn run(sessions: Sessions, feed: Arc<Feed>, id: String) {
 }
 
 /// Attaches once, until the client ends or is not wanted any more.
-async fn once(sessions: &Sessions, feed: &Arc<Feed>) -> anyhow::Result<End> {
+async fn once(sessions: &Sessions, tmux: &Tmux, feed: &Arc<Feed>) -> anyhow::Result<End> {
     let (cols, rows) = feed.size();
     let (pty, pts) = pty_process::open().context("no PTY")?;
     pty.resize(Size::new(rows, cols)).map_err(|error| anyhow!("the PTY took no size: {error}"))?;
-    let mut child = sessions
-        .tmux()
-        .attach_command(feed.name())
-        .spawn(pts)
-        .map_err(|error| anyhow!("tmux did not start: {error}"))?;
+    let mut child =
+        tmux.attach_command(feed.name()).spawn(pts).map_err(|error| anyhow!("tmux did not start: {error}"))?;
     let (reader, writer) = pty.into_split();
     feed.begin();
     let end = pump(sessions, feed, reader, writer).await;
@@ -106,21 +107,12 @@ async fn pump(
 ) -> anyhow::Result<End> {
     // Keys before the client has made its terminal raw would be echoed into the picture.
     let mut writer = Some(writer);
-    let mut watchers = feed.count().subscribe();
+    let mut lonely = Lonely::new(feed, sessions.grace());
     let mut buffer = vec![0; CHUNK];
     let (mut calm, mut resting, mut owed) = (pin!(sleep(CALM)), false, false);
     let (mut overdue, mut drawing) = (pin!(sleep(OVERDUE)), false);
     let (mut ready, mut over) = (false, false);
-    let (mut grace, mut alone) = (pin!(sleep(sessions.grace())), false);
     loop {
-        if *watchers.borrow_and_update() == 0 {
-            if !alone {
-                grace.set(sleep(sessions.grace()));
-                alone = true;
-            }
-        } else {
-            alone = false;
-        }
         tokio::select! {
             read = reader.read(&mut buffer) => {
                 let Ok(mut length @ 1..) = read else { return Ok(End::Lost) };
@@ -163,15 +155,13 @@ async fn pump(
             }
             () = overdue.as_mut(), if drawing => {
                 (ready, drawing) = (true, false);
-                feed.connect(writer.take()).await?;
+                feed.connect(writer.take().map(Way::Pty)).await?;
                 feed.ready();
             }
-            _ = watchers.changed() => {}
-            () = grace.as_mut(), if alone => {
+            () = lonely.over() => {
                 if sessions.leave(feed) {
                     return Ok(End::Left);
                 }
-                alone = false;
             }
             () = sessions.stop().cancelled() => return Ok(End::Stop),
         }

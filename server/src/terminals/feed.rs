@@ -14,13 +14,10 @@ use bytes::Bytes;
 use pty_process::OwnedWritePty;
 use tokio::{io::AsyncWriteExt as _, sync::watch};
 
-use super::{
-    BYTES, Run, Screen,
-    tmux::{SessionInfo, Tmux},
-};
+use super::{BYTES, Run, Screen, far, place::Place, tmux::SessionInfo};
 use crate::{
-    clock::{Clock, Stopwatch},
-    error::Error,
+    clock::{Clock, Stopwatch, Timestamp},
+    error::{Error, Failure, FailureKind},
 };
 
 /// Bytes that the ring keeps.
@@ -58,6 +55,14 @@ pub enum Next {
     Ended,
 }
 
+/// The way for keys.
+pub(super) enum Way {
+    /// Our own client of tmux.
+    Pty(OwnedWritePty),
+    /// A machine's runner.
+    Link(far::Keys),
+}
+
 /// What wakes readers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct News {
@@ -88,17 +93,17 @@ struct State {
 /// See the module.
 pub(super) struct Feed {
     name: String,
-    tmux: Tmux,
+    place: Place,
     state: Mutex<State>,
     news: watch::Sender<News>,
     calm: watch::Sender<u64>,
     watchers: watch::Sender<usize>,
-    keys: tokio::sync::Mutex<Option<OwnedWritePty>>,
+    keys: tokio::sync::Mutex<Option<Way>>,
     wanted: Mutex<(u16, u16)>,
 }
 
 impl Feed {
-    pub(super) fn new(session: &SessionInfo, tmux: Tmux, clock: &Clock) -> Self {
+    pub(super) fn new(session: &SessionInfo, place: Place, clock: &Clock) -> Self {
         let size = (session.cols, session.rows);
         // Sequence numbers of a later feed of the same session are larger.
         let news = News { seq: u64::try_from(clock.now().millis()).unwrap_or(0), ..News::default() };
@@ -115,7 +120,7 @@ impl Feed {
         };
         Self {
             name: session.name.clone(),
-            tmux,
+            place,
             state: Mutex::new(state),
             news: watch::Sender::new(news),
             calm: watch::Sender::new(0),
@@ -174,9 +179,15 @@ impl Feed {
     /// Types `bytes` into the session.
     pub(super) async fn write(&self, bytes: &[u8]) -> Result<(), Error> {
         let mut keys = self.keys.lock().await;
-        let pty = keys.as_mut().context("the terminal is being attached again; nothing was typed")?;
-        match tokio::time::timeout(KEYS, pty.write_all(bytes)).await {
-            Ok(written) => Ok(written.context("the terminal took no keys")?),
+        let way = keys.as_mut().ok_or_else(|| self.unreachable())?;
+        let written = async {
+            match way {
+                Way::Pty(pty) => pty.write_all(bytes).await.context("the terminal took no keys"),
+                Way::Link(link) => link.send(bytes).await,
+            }
+        };
+        match tokio::time::timeout(KEYS, written).await {
+            Ok(written) => Ok(written?),
             Err(_) => Err(anyhow!("the terminal took no keys for {} s", KEYS.as_secs()).into()),
         }
     }
@@ -189,19 +200,42 @@ impl Feed {
         if self.size() == (cols, rows) {
             return Ok(());
         }
-        self.tmux.resize(&self.name, cols, rows).await?;
-        {
-            let mut state = self.lock();
-            state.screen.resize(cols, rows);
-            state.size = (cols, rows);
-            state.turn();
-            self.tell(&mut state, true);
+        self.place.resize(&self.name, cols, rows).await?;
+        if matches!(self.place, Place::There(_)) {
+            // Its machine says so on the same way as all else.
+            return Ok(());
         }
+        self.resized(cols, rows);
         // Last, so that a whole redraw follows all the rest. Without a PTY, the attach that is to come takes the size.
-        if let Some(pty) = keys.as_ref() {
+        if let Some(Way::Pty(pty)) = keys.as_ref() {
             fit(pty, (cols, rows))?;
         }
         Ok(())
+    }
+
+    /// The session has another size; what was said before leads nowhere.
+    pub(super) fn resized(&self, cols: u16, rows: u16) {
+        let mut state = self.lock();
+        if state.size == (cols, rows) {
+            return;
+        }
+        state.screen.resize(cols, rows);
+        state.size = (cols, rows);
+        state.turn();
+        self.tell(&mut state, true);
+    }
+
+    /// Since when its machine is not connected; `None`: it is.
+    pub(super) fn away(&self) -> Option<Timestamp> {
+        self.place.away()
+    }
+
+    fn unreachable(&self) -> Failure {
+        let why = match self.away() {
+            Some(_) => "its machine is not connected; nothing was typed",
+            None => "the terminal is being attached again; nothing was typed",
+        };
+        Failure::new(FailureKind::Outside, why)
     }
 
     /// Takes what the attach said. `false`: the screen is lost, and another attach must draw it.
@@ -255,13 +289,13 @@ impl Feed {
     }
 
     /// Gives or takes the way for keys.
-    pub(super) async fn connect(&self, pty: Option<OwnedWritePty>) -> Result<(), Error> {
+    pub(super) async fn connect(&self, way: Option<Way>) -> Result<(), Error> {
         let mut keys = self.keys.lock().await;
-        if let Some(pty) = &pty {
+        if let Some(Way::Pty(pty)) = &way {
             // It may have changed since the attach began.
             fit(pty, self.size())?;
         }
-        *keys = pty;
+        *keys = way;
         Ok(())
     }
 

@@ -16,11 +16,15 @@ pub use model::*;
 #[cfg(feature = "ssr")]
 mod attach;
 #[cfg(feature = "ssr")]
+mod far;
+#[cfg(feature = "ssr")]
 mod feed;
 #[cfg(feature = "ssr")]
 mod keyboard;
 #[cfg(feature = "ssr")]
 mod links;
+#[cfg(feature = "ssr")]
+mod place;
 #[cfg(feature = "ssr")]
 mod policy;
 #[cfg(feature = "ssr")]
@@ -49,6 +53,10 @@ mod tmux;
 mod viewer;
 #[cfg(feature = "ssr")]
 mod viewing;
+#[cfg(feature = "ssr")]
+mod whereabouts;
+#[cfg(feature = "ssr")]
+pub use far::{Belongings, Holder, Home, LinkEnd};
 #[cfg(feature = "ssr")]
 pub use feed::{Next, Pace};
 #[cfg(feature = "ssr")]

@@ -104,6 +104,9 @@ pub struct Watching {
     pub may_type: bool,
     /// Since when a recording runs.
     pub recording: Option<Timestamp>,
+    /// Since when its machine is not connected: what is shown is the last that was seen. `None`: it is.
+    #[serde(default)]
+    pub away: Option<Timestamp>,
 }
 
 /// Who holds the keyboard of a terminal.
@@ -158,6 +161,8 @@ pub enum TerminalState {
     Running,
     /// Its process has ended, or was never started.
     Ended,
+    /// Its machine is not connected, so nobody knows.
+    Away,
 }
 
 impl TerminalState {
@@ -166,6 +171,7 @@ impl TerminalState {
         match self {
             Self::Running => "running",
             Self::Ended => "ended",
+            Self::Away => "away",
         }
     }
 }
@@ -181,6 +187,9 @@ pub struct TerminalView {
     pub machine: Option<String>,
     /// Whether it runs.
     pub state: TerminalState,
+    /// Since when its machine is not connected; `None`: it is.
+    #[serde(default)]
+    pub away: Option<Timestamp>,
     /// The process id of the session's process, while it runs.
     pub pid: Option<u32>,
     /// Columns.
@@ -248,6 +257,9 @@ pub struct TerminalDraft {
     /// The folder it starts in; empty: the home folder.
     #[serde(default)]
     pub folder: String,
+    /// The machine it starts on; `None` is the hub's own.
+    #[serde(default)]
+    pub machine: Option<String>,
 }
 
 /// Lines of a terminal's history, oldest first, without colours.

@@ -80,7 +80,7 @@ impl Terminals {
 
     /// Records one terminal until it ends, or recording is turned off, or the hub stops.
     async fn keep(&self, name: &str, end: &CancellationToken) -> Result<(), Error> {
-        let (_, sessions) = self.engine().await?;
+        let sessions = self.sessions_of(name).await?;
         loop {
             // A new watch begins with a snapshot, and so does each recording.
             let mut watch = sessions.watch(name).await?;

@@ -11,9 +11,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     TerminalDraft, TerminalState, TerminalView,
+    far::{Belongings, Launch},
     feed::Feed,
     keyboard::Keyboards,
     links::Links,
+    place::Place,
     recording::Recordings,
     rules,
     scribe::Scribe,
@@ -21,8 +23,9 @@ use super::{
     stage::Stages,
     store,
     tickets::Tickets,
-    tmux::{SessionInfo, Start, Tmux},
+    tmux::{SessionInfo, Tmux},
     viewing::typed_event,
+    whereabouts::{Whereabouts, elsewhere},
 };
 use crate::{
     caller::{Actor, Caller, Right},
@@ -60,7 +63,8 @@ pub(super) struct Inner {
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
     /// Opened at the first need: a hub without tmux is still a hub.
-    engine: OnceCell<(Tmux, Sessions)>,
+    pub(super) engine: OnceCell<Sessions>,
+    pub(super) whereabouts: Whereabouts,
     pub(super) stages: Stages,
     pub(super) keyboards: Keyboards,
     pub(super) tickets: Tickets,
@@ -75,7 +79,7 @@ pub(super) struct Inner {
 }
 
 /// A session to start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct StartSession {
     /// The terminal's name.
     pub name: String,
@@ -87,6 +91,13 @@ pub struct StartSession {
     pub folder: PathBuf,
     /// What is printed before the program starts.
     pub banner: Option<String>,
+    /// Where the program is not installed: what is printed before a login shell that is started instead. `None`: it is not
+    /// looked for.
+    pub missing: Option<String>,
+    /// The machine it is started on; `None` is the hub's own.
+    pub machine: Option<String>,
+    /// What must lie ready for it there.
+    pub belongings: Option<Belongings>,
     /// The slug of the agent whose terminal it is.
     pub agent: Option<String>,
 }
@@ -118,6 +129,10 @@ impl Terminals {
             Recordings::open(db.clone(), events.clone(), clock.clone(), data, tasks.clone(), stop.clone()).await?;
         let links = Links::open_room(db.clone(), events.clone(), clock.clone());
         let scribe = Scribe::open(db.clone(), events.clone(), &tasks, stop.clone());
+        let whereabouts = Whereabouts::default();
+        for row in store::list(db.read()).await? {
+            whereabouts.settle(&row.name, row.machine.as_deref());
+        }
         let inner = Inner {
             db,
             events,
@@ -126,6 +141,7 @@ impl Terminals {
             tasks,
             stop,
             engine: OnceCell::new(),
+            whereabouts,
             stages: Stages::default(),
             keyboards: Keyboards::default(),
             tickets: Tickets::default(),
@@ -141,11 +157,9 @@ impl Terminals {
     /// All terminals by name: those that run, and those that the hub remembers.
     pub async fn list(&self, who: &Caller) -> Result<Vec<TerminalView>, Error> {
         who.must(Right::Look)?;
-        let mut live: HashMap<String, SessionInfo> = match self.engine().await {
-            Ok(_) => self.running().await?.into_iter().map(|info| (info.name.clone(), info)).collect(),
-            // Without tmux nothing runs; starting one says what to install.
-            Err(_) => HashMap::new(),
-        };
+        // Without tmux nothing runs here; starting one says what to install.
+        let running = if self.ready().await.is_ok() || !self.alone() { self.running().await? } else { Vec::new() };
+        let mut live: HashMap<_, _> = running.into_iter().map(|info| (info.name.clone(), info)).collect();
         let rows = store::list(self.inner.db.read()).await?;
         let mut views: Vec<_> = rows
             .into_iter()
@@ -172,11 +186,18 @@ impl Terminals {
         info: Option<SessionInfo>,
     ) -> TerminalView {
         let feed = self.peek(name);
+        let machine = self.inner.whereabouts.of(name);
+        let away = machine.as_ref().and_then(|machine| self.away(machine));
         TerminalView {
             name: name.to_owned(),
             agent,
-            machine: None,
-            state: if info.is_some() { TerminalState::Running } else { TerminalState::Ended },
+            machine,
+            state: match (away, &info) {
+                (Some(_), _) => TerminalState::Away,
+                (None, Some(_)) => TerminalState::Running,
+                (None, None) => TerminalState::Ended,
+            },
+            away,
             pid: info.as_ref().map(|info| info.pid),
             cols: info.as_ref().map_or(cols, |info| info.cols),
             rows: info.as_ref().map_or(rows, |info| info.rows),
@@ -203,6 +224,7 @@ impl Terminals {
             name: draft.name,
             argv: draft.command,
             folder: draft.folder.into(),
+            machine: draft.machine,
             ..StartSession::default()
         };
         self.start_session(&who.actor, start).await
@@ -213,43 +235,43 @@ impl Terminals {
         who.must(Right::Operate)?;
         rules::name(name)?;
         let row = store::get(self.inner.db.read(), name).await?;
-        let (command, folder) = row.map(|row| (row.command, row.folder)).unwrap_or_default();
+        let (command, folder, machine) = row.map(|row| (row.command, row.folder, row.machine)).unwrap_or_default();
         let command = serde_json::from_str(&command).unwrap_or_default();
-        self.start(who, TerminalDraft { name: name.to_owned(), command, folder }).await
+        self.start(who, TerminalDraft { name: name.to_owned(), command, folder, machine }).await
     }
 
     /// Starts a session for a part of the hub that has asked who may.
     pub async fn start_session(&self, actor: &Actor, start: StartSession) -> Result<(), Error> {
         rules::name(&start.name)?;
-        let (tmux, _) = self.engine().await?;
-        let folder = match start.folder.as_os_str().is_empty() {
-            true => home(),
-            false => start.folder.clone(),
-        };
-        if !folder.is_dir() {
-            let message = format!("the folder {} is not there; make it, or choose another", folder.display());
-            return Err(Failure::invalid(message).into());
+        let StartSession { name, argv, machine, agent, .. } = start;
+        let before = self.inner.whereabouts.of(&name);
+        if before != machine && self.live().await?.iter().any(|session| session.name == name) {
+            return Err(elsewhere(&name, before.as_deref()).into());
         }
-        let row = store::get(self.inner.db.read(), &start.name).await?;
+        let row = store::get(self.inner.db.read(), &name).await?;
         let (cols, rows) = row.map_or(SIZE, |row| (row.cols, row.rows));
-        tmux.start(&Start {
-            name: &start.name,
-            argv: &start.argv,
-            env: &start.environment,
-            folder: &folder,
-            banner: start.banner.as_deref(),
+        let command = serde_json::to_string(&argv).map_err(anyhow::Error::from)?;
+        let folder = start.folder.to_string_lossy().into_owned();
+        let detail = argv.first().map_or_else(|| "a shell".to_owned(), Clone::clone);
+        let launch = Launch {
+            name: name.clone(),
+            argv,
+            environment: start.environment,
+            folder: start.folder,
+            banner: start.banner,
+            missing: start.missing,
+            belongings: start.belongings,
             cols,
             rows,
-        })
-        .await?;
-        // Only after tmux took it; a row without a session is merely one that has ended.
-        let command = serde_json::to_string(&start.argv).map_err(anyhow::Error::from)?;
-        let folder = start.folder.to_string_lossy();
-        let now = self.now();
+        };
+        self.sessions_on(machine.as_deref()).await?.place().start(&launch).await?;
+        // Only after it runs; a row without a session is merely one that has ended.
+        self.inner.whereabouts.settle(&name, machine.as_deref());
         let mut tx = self.inner.db.write().await?;
-        store::put(&mut *tx, &start.name, start.agent.as_deref(), &command, &folder, now).await?;
-        let detail = start.argv.first().map_or("a shell", String::as_str);
-        self.inner.events.commit(tx, actor, terminal_event("started", &start.name, detail)).await?;
+        let (agent, machine) = (agent.as_deref(), machine.as_deref());
+        let put = store::Put { name: &name, agent, machine, command: &command, folder: &folder };
+        store::put(&mut *tx, &put, self.now()).await?;
+        self.inner.events.commit(tx, actor, terminal_event("started", &name, detail)).await?;
         self.reconcile_recording().await
     }
 
@@ -267,8 +289,7 @@ impl Terminals {
     /// Ends a session for a part of the hub that has asked who may.
     pub async fn stop_session(&self, actor: &Actor, name: &str) -> Result<(), Error> {
         rules::name(name)?;
-        let (tmux, _) = self.engine().await?;
-        tmux.stop(name).await?;
+        self.sessions_of(name).await?.place().stop(name).await?;
         let mut tx = self.inner.db.write().await?;
         store::set_wanted(&mut *tx, name, false).await?;
         if let Some(ended) = self.inner.keyboards.forget(name) {
@@ -289,6 +310,7 @@ impl Terminals {
         if store::delete(&mut *tx, name).await?.rows_affected() == 0 {
             return Err(Failure::not_found("this terminal").into());
         }
+        self.inner.whereabouts.settle(name, None);
         self.inner.events.commit(tx, &who.actor, terminal_event("removed", name, "")).await?;
         // Another terminal may come to have its name.
         self.inner.links.revoke_all(&who.actor, name).await?;
@@ -304,7 +326,8 @@ impl Terminals {
         let argv = ["tail", "-n", "500", "-F", &log.to_string_lossy()].map(str::to_owned).to_vec();
         let command = serde_json::to_string(&argv).map_err(anyhow::Error::from)?;
         let mut tx = self.inner.db.write().await?;
-        store::put(&mut *tx, SYSTEM, None, &command, "", self.now()).await?;
+        let put = store::Put { name: SYSTEM, agent: None, machine: None, command: &command, folder: "" };
+        store::put(&mut *tx, &put, self.now()).await?;
         self.inner.events.commit(tx, &Actor::Loop("presence"), terminal_event("added", SYSTEM, "")).await?;
         Ok(())
     }
@@ -326,11 +349,18 @@ impl Terminals {
         Ok(sessions.collect())
     }
 
-    /// What tmux lists. A bell counts until somebody is at the terminal: tmux itself forgets it as soon as we attach for a
+    /// What runs here and on the machines that are connected. A bell counts until somebody is at the terminal: tmux itself forgets it as soon as we attach for a
     /// thumbnail or a recording.
     pub(super) async fn running(&self) -> Result<Vec<SessionInfo>, Error> {
-        let (tmux, _) = self.engine().await?;
-        let mut sessions = tmux.list().await?;
+        let mut sessions = match self.engine().await {
+            Ok(engine) => engine.place().list().await?,
+            // A hub without tmux may have machines that have it.
+            Err(error) if self.alone() => return Err(error),
+            Err(_) => Vec::new(),
+        };
+        // A name belongs to one place.
+        sessions.retain(|session| self.inner.whereabouts.of(&session.name).is_none());
+        sessions.extend(self.far_sessions());
         let mut rung = self.inner.rung.lock().unwrap_or_else(PoisonError::into_inner);
         rung.retain(|name, _| sessions.iter().any(|session| session.name == *name));
         for session in &mut sessions {
@@ -348,15 +378,22 @@ impl Terminals {
 
     /// Starts again what should run and does not, after the machine was started anew. Agents start their own.
     pub async fn resume(&self) -> Result<usize, Error> {
+        self.resume_on(None).await
+    }
+
+    /// The same for one machine.
+    pub(super) async fn resume_on(&self, machine: Option<&str>) -> Result<usize, Error> {
         let actor = Actor::Loop("terminals");
         let live = self.live().await?;
         let mut started = 0;
         for row in store::list(self.inner.db.read()).await? {
-            if row.agent.is_some() || !row.wanted || live.iter().any(|session| session.name == row.name) {
+            let there = row.machine.as_deref() == machine;
+            if !there || row.agent.is_some() || !row.wanted || live.iter().any(|session| session.name == row.name) {
                 continue;
             }
             let argv = serde_json::from_str(&row.command).unwrap_or_default();
-            let start = StartSession { name: row.name, argv, folder: row.folder.into(), ..StartSession::default() };
+            let (name, folder, machine) = (row.name, row.folder.into(), row.machine);
+            let start = StartSession { name, argv, folder, machine, ..StartSession::default() };
             let name = start.name.clone();
             match self.start_session(&actor, start).await {
                 Ok(()) => started += 1,
@@ -372,17 +409,12 @@ impl Terminals {
         self.engine().await.map(drop)
     }
 
-    /// tmux and the watched sessions; says what to install where tmux is missing.
-    pub(super) async fn engine(&self) -> Result<&(Tmux, Sessions), Error> {
+    /// The sessions of the hub's own machine; says what to install where tmux is missing.
+    pub(super) async fn engine(&self) -> Result<&Sessions, Error> {
         let open = async || {
-            let tmux = Tmux::open(&self.inner.data)?;
-            let sessions = Sessions::new(
-                tmux.clone(),
-                self.inner.tasks.clone(),
-                self.inner.stop.clone(),
-                self.inner.clock.clone(),
-            );
-            anyhow::Ok((tmux, sessions))
+            let place = Place::Here(Tmux::open(&self.inner.data)?);
+            let (tasks, stop) = (self.inner.tasks.clone(), self.inner.stop.clone());
+            anyhow::Ok(Sessions::new(place, tasks, stop, self.inner.clock.clone()))
         };
         self.inner
             .engine
@@ -393,7 +425,7 @@ impl Terminals {
 
     /// The feed of a terminal that somebody watches.
     fn peek(&self, name: &str) -> Option<Arc<Feed>> {
-        self.inner.engine.get().and_then(|(_, sessions)| sessions.peek(name))
+        self.known_sessions(name)?.peek(name)
     }
 
     pub(super) fn stages(&self) -> &Stages {
@@ -421,9 +453,4 @@ impl Terminals {
 /// An event about a terminal.
 pub(super) fn terminal_event(kind: &'static str, name: &str, detail: impl Into<String>) -> NewEvent {
     NewEvent::new(Topic::Terminals, kind, name, detail)
-}
-
-/// The home folder, or the root where there is none.
-fn home() -> PathBuf {
-    crate::config::home().unwrap_or_else(|| PathBuf::from("/"))
 }

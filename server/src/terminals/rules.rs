@@ -103,6 +103,7 @@ mod tests {
             name: "a".into(),
             command: command.iter().map(|word| (*word).to_owned()).collect(),
             folder: folder.into(),
+            machine: None,
         };
         for good in [with(&[], ""), with(&["bash", "-c", ""], "/srv")] {
             assert!(draft(&good).is_ok(), "{good:?}");

@@ -6,15 +6,19 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    attach,
+    attach, far,
     feed::{Feed, Next, Pace, Reader},
-    rules,
-    tmux::{self, Tmux},
+    place::Place,
+    rules, tmux,
 };
-use crate::{clock::Clock, error::Error};
+use crate::{
+    clock::{Clock, Stopwatch},
+    error::Error,
+};
 
 /// Longest that somebody who joins waits for tmux to draw.
 const FIRST: Duration = Duration::from_secs(2);
@@ -24,7 +28,7 @@ const FIRST: Duration = Duration::from_secs(2);
 pub(super) struct Sessions(Arc<Own>);
 
 struct Own {
-    tmux: Tmux,
+    place: Place,
     tasks: TaskTracker,
     stop: CancellationToken,
     clock: Clock,
@@ -35,23 +39,23 @@ struct Own {
 
 impl Sessions {
     /// Nobody watches anything yet.
-    pub(super) fn new(tmux: Tmux, tasks: TaskTracker, stop: CancellationToken, clock: Clock) -> Self {
-        Self::with_grace(tmux, tasks, stop, clock, Duration::from_secs(10))
+    pub(super) fn new(place: Place, tasks: TaskTracker, stop: CancellationToken, clock: Clock) -> Self {
+        Self::with_grace(place, tasks, stop, clock, Duration::from_secs(10))
     }
 
     pub(super) fn with_grace(
-        tmux: Tmux,
+        place: Place,
         tasks: TaskTracker,
         stop: CancellationToken,
         clock: Clock,
         grace: Duration,
     ) -> Self {
-        Self(Arc::new(Own { tmux, tasks, stop, clock, grace, feeds: Mutex::default() }))
+        Self(Arc::new(Own { place, tasks, stop, clock, grace, feeds: Mutex::default() }))
     }
 
-    /// What keeps the sessions.
-    pub(super) fn tmux(&self) -> &Tmux {
-        &self.0.tmux
+    /// Where the sessions are kept.
+    pub(super) fn place(&self) -> &Place {
+        &self.0.place
     }
 
     /// Begins to watch; attaches if nobody did. Not found when the session does not run.
@@ -60,17 +64,22 @@ impl Sessions {
         if let Some(watch) = self.join(name) {
             return Self::drawn(watch).await;
         }
-        let session = self.0.tmux.find(name).await?.ok_or_else(|| tmux::gone(name))?;
+        let session = self.0.place.find(name).await?.ok_or_else(|| tmux::gone(name))?;
         let watch = {
             let mut feeds = self.lock();
             match feeds.get(name) {
                 // Somebody else was faster.
                 Some(feed) if !feed.ended() => Watch::new(feed),
                 _ => {
-                    let feed = Arc::new(Feed::new(&session, self.0.tmux.clone(), &self.0.clock));
+                    let feed = Arc::new(Feed::new(&session, self.0.place.clone(), &self.0.clock));
                     feeds.insert(name.to_owned(), Arc::clone(&feed));
                     let watch = Watch::new(&feed);
-                    self.0.tasks.spawn(attach::run(self.clone(), feed, session.id));
+                    match self.0.place.clone() {
+                        Place::Here(tmux) => self.0.tasks.spawn(attach::run(self.clone(), tmux, feed, session.id)),
+                        Place::There(machine) => {
+                            self.0.tasks.spawn(far::relay(self.clone(), feed, machine, session.id))
+                        }
+                    };
                     watch
                 }
             }
@@ -154,5 +163,39 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.feed().count().send_modify(|count| *count -= 1);
+    }
+}
+
+/// Notices that nobody has watched a feed for the time of grace.
+pub(super) struct Lonely {
+    watchers: watch::Receiver<usize>,
+    grace: Duration,
+    /// Since when nobody does.
+    since: Option<Stopwatch>,
+}
+
+impl Lonely {
+    pub(super) fn new(feed: &Feed, grace: Duration) -> Self {
+        Self { watchers: feed.count().subscribe(), grace, since: None }
+    }
+
+    /// Resolves when the time is over; again after the same time, if it is asked again. Dropping the future loses nothing.
+    pub(super) async fn over(&mut self) {
+        loop {
+            if *self.watchers.borrow_and_update() > 0 {
+                self.since = None;
+                // The feed is held by who asks, so its count is not gone.
+                let _ = self.watchers.changed().await;
+                continue;
+            }
+            let rest = self.grace.saturating_sub(self.since.get_or_insert_with(Stopwatch::start).elapsed());
+            tokio::select! {
+                _ = self.watchers.changed() => {}
+                () = tokio::time::sleep(rest) => {
+                    self.since = None;
+                    return;
+                }
+            }
+        }
     }
 }

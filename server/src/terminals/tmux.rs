@@ -42,6 +42,7 @@ pub(super) struct Tmux(Arc<Own>);
 struct Own {
     /// The program. By its whole path, for a session may have a `PATH` of its own.
     program: PathBuf,
+    data: PathBuf,
     socket: PathBuf,
     conf: PathBuf,
     environment: Vec<(String, String)>,
@@ -50,7 +51,7 @@ struct Own {
 }
 
 /// A session as tmux lists it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct SessionInfo {
     /// tmux's own id (`$3`), never used again while its server runs.
     pub(super) id: String,
@@ -98,7 +99,7 @@ impl Tmux {
             .create(&folder)
             .and_then(|()| fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)))
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        let folder = folder.canonicalize()?;
+        let (folder, data) = (folder.canonicalize()?, data.canonicalize()?);
         let (socket, conf) = (folder.join("tmux.sock"), folder.join("tmux.conf"));
         if socket.as_os_str().len() >= SOCKET {
             bail!(
@@ -113,7 +114,7 @@ impl Tmux {
         )?;
         let inner = ["tmux-256color", "screen-256color", "screen"].into_iter().find(|name| known(name)).unwrap_or(term);
         fs::write(&conf, configuration(version, inner)).with_context(|| format!("cannot write {}", conf.display()))?;
-        Ok(Self(Arc::new(Own { program, socket, conf, environment, term })))
+        Ok(Self(Arc::new(Own { program, data, socket, conf, environment, term })))
     }
 
     /// The sessions that run; none when no tmux server does.
@@ -141,7 +142,7 @@ impl Tmux {
         rules::name(start.name)?;
         if !start.folder.is_dir() {
             return Err(Failure::invalid(format!(
-                "the folder {} does not exist on this machine",
+                "the folder {} is not there; make it, or choose another",
                 clean(&start.folder.display().to_string(), TITLE)
             ))
             .into());
@@ -242,6 +243,11 @@ impl Tmux {
             .kill_on_drop(true)
     }
 
+    /// The data folder, absolute.
+    pub(super) fn data(&self) -> &Path {
+        &self.0.data
+    }
+
     /// Where its server listens.
     #[cfg(test)]
     pub(super) fn socket(&self) -> &Path {
@@ -309,13 +315,8 @@ pub(super) fn gone(name: &str) -> Failure {
 /// The tmux in the path.
 fn program(environment: &[(String, String)]) -> anyhow::Result<PathBuf> {
     let path = environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, path)| path.as_str());
-    let executable = |file: &PathBuf| {
-        fs::metadata(file).is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
-    };
-    let found = std::env::split_paths(path).filter(|folder| folder.is_absolute()).map(|folder| folder.join("tmux"));
-    found
-        .into_iter()
-        .find(executable)
+    let folders: Vec<PathBuf> = std::env::split_paths(path).collect();
+    config::find_program("tmux", &folders)
         .with_context(|| format!("terminals need tmux, and it is not installed; {INSTALL}"))
 }
 

@@ -9,7 +9,7 @@ use super::{
     room::{Terminals, terminal_event},
     rules, store,
     tickets::Bearer,
-    tmux::gone,
+    tmux::{SessionInfo, gone},
     viewer::{Eyes, Hands, Looking, Who},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 
 /// Sockets of viewers open at once, over all terminals.
 const VIEWERS: usize = 2_000;
-/// Lines of history that one call gives at most; tmux keeps 50,000.
+/// Lines of history that one call gives at most: all that tmux keeps.
 const LINES: usize = 50_000;
 /// Lines that a search gives at most.
 const FOUND: usize = 200;
@@ -53,8 +53,7 @@ impl Terminals {
             caller.must(Right::Look)?;
         }
         rules::name(name)?;
-        let (_, sessions) = self.engine().await?;
-        let watch = sessions.watch(name).await?;
+        let watch = self.sessions_of(name).await?.watch(name).await?;
         let guest = matches!(who, Who::Guest(_));
         let Some((viewer, changed)) = self.inner.stages.enter(name, guest, VIEWERS) else {
             let message = format!("{VIEWERS} viewers are there already; close some and try again");
@@ -79,10 +78,7 @@ impl Terminals {
     pub async fn history(&self, who: &Caller, name: &str, lines: usize) -> Result<History, Error> {
         who.must(Right::Look)?;
         rules::name(name)?;
-        let (tmux, _) = self.engine().await?;
-        let all = tmux.history(name, LINES).await?;
-        let total = all.len();
-        Ok(History { lines: all.into_iter().skip(total.saturating_sub(lines.clamp(1, LINES))).collect(), total })
+        self.sessions_of(name).await?.place().history(name, lines.clamp(1, LINES)).await
     }
 
     /// Lines of any terminal's history that hold `text`, whatever its case; the newest first, at most 200. Needs `Look`.
@@ -92,17 +88,17 @@ impl Terminals {
         if wanted.chars().count() < 2 {
             return Err(Failure::invalid("type at least two characters to look for").into());
         }
-        let (tmux, _) = self.engine().await?;
         let mut found = Vec::new();
-        for session in tmux.list().await? {
-            let lines = tmux.history(&session.name, LINES).await?;
-            let hits = lines.into_iter().rev().enumerate().filter(|(_, line)| line.to_lowercase().contains(&wanted));
+        for SessionInfo { name, .. } in self.running().await? {
             // Each terminal may give all there is room for; what is over is cut below, so that none is left out.
-            found.push(
-                hits.take(FOUND)
-                    .map(|(above, line)| Found { name: session.name.clone(), above, line })
-                    .collect::<Vec<_>>(),
-            );
+            let hits = match self.sessions_of(&name).await?.place().find_lines(&name, &wanted, FOUND).await {
+                Ok(hits) => hits,
+                // It ended meanwhile, or its machine is gone.
+                Err(Error::Refused(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            let named = hits.into_iter().map(|(above, line)| Found { name: name.clone(), above, line });
+            found.push(named.collect::<Vec<_>>());
         }
         let share = FOUND / found.len().max(1);
         Ok(found.into_iter().flat_map(|hits| hits.into_iter().take(share.max(1))).take(FOUND).collect())
@@ -112,11 +108,10 @@ impl Terminals {
     pub async fn screens(&self, who: &Caller, known: Vec<(String, u64)>) -> Result<Vec<ScreenView>, Error> {
         who.must(Right::Look)?;
         let known: HashMap<String, u64> = known.into_iter().collect();
-        let (_, sessions) = self.engine().await?;
         let mut screens = Vec::new();
         for session in self.running().await? {
             // Watching keeps it attached for some seconds, so that who asks every second finds it warm.
-            let Ok(watch) = sessions.watch(&session.name).await else { continue };
+            let Ok(watch) = self.sessions_of(&session.name).await?.watch(&session.name).await else { continue };
             let feed = watch.feed();
             let seq = feed.seq();
             if known.get(&session.name) != Some(&seq) {
@@ -129,8 +124,7 @@ impl Terminals {
 
     /// The visible lines of a terminal, as text.
     pub async fn screen_text(&self, name: &str) -> Result<Vec<String>, Error> {
-        let (tmux, _) = self.engine().await?;
-        tmux.screen(name).await
+        self.sessions_of(name).await?.place().screen(name).await
     }
 
     /// Another size for everybody. The caller has been asked whether they may.

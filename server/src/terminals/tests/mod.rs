@@ -1,6 +1,7 @@
 //! The engine with a real tmux: a server of its own for every test, which ends with it.
 
 mod engine;
+mod far;
 mod flood;
 mod tmux;
 
@@ -15,6 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     feed::{Next, Pace},
+    place::Place,
     sessions::{Sessions, Watch},
     tmux::{Start, Tmux},
 };
@@ -89,7 +91,7 @@ impl Drop for House {
 
 fn hub(tmux: &Tmux, grace: Duration) -> (Sessions, CancellationToken) {
     let stop = CancellationToken::new();
-    (Sessions::with_grace(tmux.clone(), TaskTracker::new(), stop.clone(), Clock::default(), grace), stop)
+    (Sessions::with_grace(Place::Here(tmux.clone()), TaskTracker::new(), stop.clone(), Clock::default(), grace), stop)
 }
 
 fn by_hand(socket: &Path, words: &[&str]) -> String {

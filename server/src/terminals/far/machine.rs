@@ -1,0 +1,414 @@
+//! The hub's end: a machine as the hub knows it, which outlives its links.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::anyhow;
+use bytes::Bytes;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
+
+use super::{
+    Belongings, Home, Launch, LinkEnd,
+    words::{Answer, Ask, FRAME_COST, Frame, LINES_MOST, Order, Said, WINDOW, Word, json, keys},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    error::{Error, Failure, FailureKind},
+    terminals::{History, policy::clean, rules, tmux::SessionInfo},
+};
+
+/// Longest that an answer may take: tmux there has its own 10 s.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest that a link may refuse an order.
+const STUCK: Duration = Duration::from_secs(5);
+/// Most sessions of one machine.
+const SESSIONS: usize = 256;
+/// Frames of one session that may wait here: more than its window can hold.
+const FRAMES: usize = (WINDOW / FRAME_COST) as usize + 16;
+/// Longest title in characters.
+const TITLE: usize = 200;
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::terminals) struct Machine(Arc<Own>);
+
+struct Own {
+    name: String,
+    clock: Clock,
+    state: Mutex<State>,
+    /// Tells that the machine came, went, or has other sessions.
+    changes: watch::Sender<u64>,
+}
+
+struct State {
+    link: Option<Link>,
+    /// What it said last, also while it is away.
+    sessions: Vec<SessionInfo>,
+    /// Since when it is not there; `None` while it is.
+    away: Option<Timestamp>,
+    /// How many links there have been.
+    links: u64,
+}
+
+struct Link {
+    home: Home,
+    out: mpsc::Sender<Bytes>,
+    next: u64,
+    asked: HashMap<u64, Asked>,
+    channels: HashMap<u32, mpsc::Sender<Shown>>,
+}
+
+/// An order that waits for its answer.
+struct Asked {
+    lines: Vec<String>,
+    held: usize,
+    answer: oneshot::Sender<Result<(Answer, Vec<String>), Failure>>,
+}
+
+/// What a watched session's channel tells.
+#[derive(Debug)]
+pub(super) enum Shown {
+    /// A whole screen.
+    Snapshot(Bytes),
+    /// What was said after what went before.
+    More(Bytes),
+    /// Another size; a snapshot follows.
+    Resized(u16, u16),
+    /// The session has ended.
+    Ended,
+}
+
+impl Machine {
+    /// A machine that is not there yet.
+    pub(in crate::terminals) fn new(name: &str, clock: Clock) -> Self {
+        let state = State { link: None, sessions: Vec::new(), away: Some(clock.now()), links: 0 };
+        Self(Arc::new(Own { name: name.to_owned(), clock, state: Mutex::new(state), changes: watch::Sender::new(0) }))
+    }
+
+    /// Its name.
+    pub(in crate::terminals) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Since when it is not there; `None` while it is.
+    pub(in crate::terminals) fn away(&self) -> Option<Timestamp> {
+        self.lock().away
+    }
+
+    /// Its folder and its way to the hub, while it is there.
+    pub(in crate::terminals) fn home(&self) -> Result<Home, Failure> {
+        self.lock().link.as_ref().map(|link| link.home.clone()).ok_or_else(|| self.absent())
+    }
+
+    /// What it said last of its sessions, also while it is away.
+    pub(in crate::terminals) fn known(&self) -> Vec<SessionInfo> {
+        self.lock().sessions.clone()
+    }
+
+    /// Tells that it came, went, or has other sessions.
+    pub(in crate::terminals) fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
+    }
+
+    /// Serves a link until it is cut, or a newer one has come.
+    pub(in crate::terminals) async fn serve(&self, home: Home, end: LinkEnd) {
+        let LinkEnd { out, mut inn } = end;
+        let turn = {
+            let mut state = self.lock();
+            state.links += 1;
+            // What waits for the older link's answers is told by their loss.
+            state.link = Some(Link { home, out, next: 0, asked: HashMap::new(), channels: HashMap::new() });
+            state.links
+        };
+        while let Some(frame) = inn.recv().await {
+            if !self.take(turn, &frame) {
+                break;
+            }
+        }
+        let mut state = self.lock();
+        if state.links == turn {
+            state.link = None;
+            state.away = state.away.or(Some(self.0.clock.now()));
+            drop(state);
+            self.changed();
+        }
+    }
+
+    /// Does what one frame says. `false`: the link must go.
+    fn take(&self, turn: u64, frame: &Bytes) -> bool {
+        let Some(frame) = Frame::<Word>::read(frame) else {
+            tracing::warn!(machine = self.name(), "a runner sent what is not understood; its link is closed");
+            return false;
+        };
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if state.links != turn {
+            return false;
+        }
+        let Some(link) = &mut state.link else { return false };
+        match frame {
+            Frame::Bytes(rest) => {
+                let Some(Said { channel, snapshot, bytes }) = Said::read(&rest) else { return false };
+                return link.show(channel, if snapshot { Shown::Snapshot(bytes) } else { Shown::More(bytes) });
+            }
+            Frame::Word(Word::Resized { channel, cols, rows }) => {
+                return rules::size(cols, rows).is_err() || link.show(channel, Shown::Resized(cols, rows));
+            }
+            Frame::Word(Word::Ended { channel }) => return link.show(channel, Shown::Ended),
+            Frame::Word(Word::Untyped { why, .. }) => {
+                tracing::warn!(machine = self.name(), why = clean(&why, TITLE), "keys were not typed");
+            }
+            Frame::Word(Word::Lines { id, lines }) => {
+                let Some(asked) = link.asked.get_mut(&id) else { return true };
+                asked.held += lines.iter().map(|line| line.len() + size_of::<String>()).sum::<usize>();
+                asked.lines.extend(lines.iter().map(|line| clean(line, usize::MAX)));
+                return asked.held <= LINES_MOST;
+            }
+            Frame::Word(Word::Answer { id, answer }) => {
+                if let Some(asked) = link.asked.remove(&id) {
+                    // Who asked may have gone.
+                    let _ = asked.answer.send(answer.map(|answer| (answer, asked.lines)));
+                }
+            }
+            Frame::Word(Word::Sessions { sessions }) => {
+                state.sessions = sessions.into_iter().filter_map(checked).take(SESSIONS).collect();
+                state.away = None;
+                drop(guard);
+                self.changed();
+            }
+        }
+        true
+    }
+
+    /// The sessions that run there now.
+    pub(in crate::terminals) fn list(&self) -> Result<Vec<SessionInfo>, Error> {
+        let state = self.lock();
+        match state.away {
+            None => Ok(state.sessions.clone()),
+            Some(_) => Err(self.absent().into()),
+        }
+    }
+
+    /// Starts a session there.
+    pub(in crate::terminals) async fn start(&self, launch: &Launch) -> Result<(), Error> {
+        self.ask(Ask::Start(launch.clone())).await.map(drop)
+    }
+
+    /// Ends one.
+    pub(in crate::terminals) async fn stop(&self, session: &str) -> Result<(), Error> {
+        self.ask(Ask::Stop { session: session.to_owned() }).await.map(drop)
+    }
+
+    /// Gives one another size.
+    pub(in crate::terminals) async fn resize(&self, session: &str, cols: u16, rows: u16) -> Result<(), Error> {
+        self.ask(Ask::Resize { session: session.to_owned(), cols, rows }).await.map(drop)
+    }
+
+    /// The newest lines of one.
+    pub(in crate::terminals) async fn history(&self, session: &str, lines: usize) -> Result<History, Error> {
+        let (answer, lines) = self.ask(Ask::History { session: session.to_owned(), lines }).await?;
+        let total = if let Answer::Lines { total } = answer { total } else { lines.len() };
+        Ok(History { lines, total })
+    }
+
+    /// The lines on one's screen.
+    pub(in crate::terminals) async fn screen(&self, session: &str) -> Result<Vec<String>, Error> {
+        Ok(self.ask(Ask::Screen { session: session.to_owned() }).await?.1)
+    }
+
+    /// Lines that hold `text`.
+    pub(in crate::terminals) async fn find_lines(
+        &self,
+        session: &str,
+        text: &str,
+        most: usize,
+    ) -> Result<Vec<(usize, String)>, Error> {
+        let ask = Ask::Find { session: session.to_owned(), text: text.to_owned(), most };
+        let (Answer::Found { found }, _) = self.ask(ask).await? else { return Ok(Vec::new()) };
+        Ok(found.into_iter().take(most).map(|(above, line)| (above, clean(&line, usize::MAX))).collect())
+    }
+
+    /// Removes what a session was given.
+    pub(in crate::terminals) async fn forget(&self, belongings: &Belongings) -> Result<(), Error> {
+        self.ask(Ask::Forget(belongings.clone())).await.map(drop)
+    }
+
+    /// Begins to watch a session; `None` while the machine is away.
+    pub(super) fn watch(&self, session: &str) -> Option<Channel> {
+        let mut state = self.lock();
+        if state.away.is_some() {
+            return None;
+        }
+        let link = state.link.as_mut()?;
+        link.next += 1;
+        let channel = u32::try_from(link.next).ok()?;
+        let (show, shown) = mpsc::channel(FRAMES);
+        link.channels.insert(channel, show);
+        let (machine, out) = (self.clone(), link.out.clone());
+        drop(state);
+        let channel = Channel { machine, channel, out, shown, arrived: 0 };
+        // A link that takes no order at once is about to be cut; then the channel is closed.
+        channel.order(&Order::Watch { channel: channel.channel, session: session.to_owned() });
+        Some(channel)
+    }
+
+    /// Asks, and waits for the answer. When the link is cut meanwhile, nobody knows whether it was done.
+    async fn ask(&self, ask: Ask) -> Result<(Answer, Vec<String>), Error> {
+        let (answer, coming) = oneshot::channel();
+        let (out, id) = {
+            let mut state = self.lock();
+            let link = state.link.as_mut().ok_or_else(|| self.absent())?;
+            link.next += 1;
+            link.asked.insert(link.next, Asked { lines: Vec::new(), held: 0, answer });
+            (link.out.clone(), link.next)
+        };
+        let sent = timeout(STUCK, out.send(json(&Order::Ask { id, ask }))).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            return Err(self.absent().into());
+        }
+        match timeout(PATIENCE, coming).await {
+            Ok(Ok(answer)) => Ok(answer?),
+            Ok(Err(_)) => Err(outside(format!("the link to {} was cut before it answered", self.name()))),
+            Err(_) => {
+                let silent = format!("{} did not answer within {} s", self.name(), PATIENCE.as_secs());
+                Err(outside(silent))
+            }
+        }
+    }
+
+    fn absent(&self) -> Failure {
+        let message = format!("the machine {} is not connected; see the page Machines", self.name());
+        Failure::new(FailureKind::Outside, message)
+    }
+
+    fn changed(&self) {
+        self.0.changes.send_modify(|changes| *changes += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Link {
+    /// `false` when more came than may be on its way.
+    fn show(&mut self, channel: u32, shown: Shown) -> bool {
+        match self.channels.get(&channel).map(|to| to.try_send(shown)) {
+            Some(Err(mpsc::error::TrySendError::Full(_))) => false,
+            Some(Err(mpsc::error::TrySendError::Closed(_))) => self.channels.remove(&channel).is_some(),
+            Some(Ok(())) | None => true,
+        }
+    }
+}
+
+/// A session watched over a link. Dropped, it is watched no more.
+pub(super) struct Channel {
+    machine: Machine,
+    channel: u32,
+    out: mpsc::Sender<Bytes>,
+    shown: mpsc::Receiver<Shown>,
+    arrived: u64,
+}
+
+impl Channel {
+    /// The next thing; `None` when the link is cut. Dropping the future loses nothing.
+    pub(super) async fn next(&mut self) -> Option<Shown> {
+        let shown = self.shown.recv().await?;
+        if let Shown::Snapshot(bytes) | Shown::More(bytes) = &shown {
+            self.arrived += bytes.len() as u64 + FRAME_COST;
+            self.order(&Order::Arrived { channel: self.channel, bytes: self.arrived });
+        }
+        Some(shown)
+    }
+
+    /// What types on this channel.
+    pub(super) fn keys(&self) -> Keys {
+        Keys { channel: self.channel, out: self.out.clone() }
+    }
+
+    fn order(&self, order: &Order) {
+        // One that is lost here is made up for by the next; a link that is full so long is cut.
+        if self.out.try_send(json(order)).is_err() {
+            tracing::debug!(machine = self.machine.name(), "a link is full, or cut");
+        }
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.order(&Order::Leave { channel: self.channel });
+        if let Some(link) = &mut self.machine.lock().link
+            && link.out.same_channel(&self.out)
+        {
+            link.channels.remove(&self.channel);
+        }
+    }
+}
+
+/// Types into a session over a link.
+pub(in crate::terminals) struct Keys {
+    channel: u32,
+    out: mpsc::Sender<Bytes>,
+}
+
+impl Keys {
+    /// Sends keys. Fails when the link is cut.
+    pub(in crate::terminals) async fn send(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.out.send(keys(self.channel, bytes)).await.map_err(|_| anyhow!("the link to its machine is cut"))
+    }
+}
+
+/// A session as a machine tells of it: its word is not trusted more than its programs'.
+fn checked(session: SessionInfo) -> Option<SessionInfo> {
+    rules::name(&session.name).ok()?;
+    let title = clean(&session.title, TITLE);
+    Some(SessionInfo { title, ..session })
+}
+
+fn outside(message: String) -> Error {
+    Failure::new(FailureKind::Outside, message).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn more_than_was_let_go_closes_the_link() {
+        let machine = Machine::new("pod", Clock::default());
+        let ((out, inn), (back, mut from)) = (mpsc::channel(8), mpsc::channel(8));
+        let home = Home { data: "/data".to_owned(), hub: "https://hub.example".to_owned() };
+        let hub = machine.clone();
+        let served = tokio::spawn(async move { hub.serve(home, LinkEnd { out: back, inn }).await });
+        out.send(json(&Word::Sessions { sessions: Vec::new() })).await.expect("sent");
+        let mut changes = machine.changes();
+        while machine.away().is_some() {
+            changes.changed().await.expect("told");
+        }
+        let mut channel = machine.watch("a").expect("connected");
+        assert!(String::from_utf8_lossy(&from.recv().await.expect("an order")).contains("\"watch\""));
+        let frame = |bytes: &'static [u8]| {
+            let said = Said { channel: channel.channel, snapshot: false, bytes: Bytes::from_static(bytes) };
+            said.frame()
+        };
+        let (first, more) = (frame(b"first"), frame(b"x"));
+        out.send(first).await.expect("sent");
+        let Some(Shown::More(bytes)) = channel.next().await else { panic!("shown") };
+        assert_eq!(&bytes[..], b"first");
+        assert!(String::from_utf8_lossy(&from.recv().await.expect("an order")).contains("\"bytes\":69"));
+        // From here on nobody takes any.
+        let mut sent = 0;
+        while out.send(more.clone()).await.is_ok() {
+            sent += 1;
+            assert!(sent < 10 * FRAMES, "all of it was kept");
+        }
+        served.await.expect("served");
+        assert!(machine.away().is_some());
+    }
+}

@@ -1,0 +1,139 @@
+//! Where sessions are kept: by tmux on this machine, or by a runner on another.
+
+use std::path::PathBuf;
+
+use super::{
+    Belongings, History,
+    far::{Launch, Machine},
+    tmux::{SessionInfo, Start, Tmux},
+};
+use crate::{clock::Timestamp, config, error::Error};
+
+/// Lines of history that are looked through; tmux keeps 50,000.
+const LINES: usize = 50_000;
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub(super) enum Place {
+    /// On this machine.
+    Here(Tmux),
+    /// On another machine.
+    There(Machine),
+}
+
+impl Place {
+    /// The sessions that run.
+    pub(super) async fn list(&self) -> Result<Vec<SessionInfo>, Error> {
+        match self {
+            Self::Here(tmux) => tmux.list().await,
+            Self::There(machine) => machine.list(),
+        }
+    }
+
+    /// One session, if it runs.
+    pub(super) async fn find(&self, name: &str) -> Result<Option<SessionInfo>, Error> {
+        Ok(self.list().await?.into_iter().find(|session| session.name == name))
+    }
+
+    /// Starts a session.
+    pub(super) async fn start(&self, launch: &Launch) -> Result<(), Error> {
+        match self {
+            Self::Here(tmux) => start(tmux, launch).await,
+            Self::There(machine) => machine.start(launch).await,
+        }
+    }
+
+    /// Ends a session and its programs.
+    pub(super) async fn stop(&self, name: &str) -> Result<(), Error> {
+        match self {
+            Self::Here(tmux) => tmux.stop(name).await,
+            Self::There(machine) => machine.stop(name).await,
+        }
+    }
+
+    /// Gives a session another size.
+    pub(super) async fn resize(&self, name: &str, cols: u16, rows: u16) -> Result<(), Error> {
+        match self {
+            Self::Here(tmux) => tmux.resize(name, cols, rows).await,
+            Self::There(machine) => machine.resize(name, cols, rows).await,
+        }
+    }
+
+    /// The newest `lines` lines of a session, oldest first, and how many there are.
+    pub(super) async fn history(&self, name: &str, lines: usize) -> Result<History, Error> {
+        match self {
+            Self::Here(tmux) => {
+                let mut all = tmux.history(name, LINES).await?;
+                let total = all.len();
+                Ok(History { lines: all.split_off(total.saturating_sub(lines)), total })
+            }
+            Self::There(machine) => machine.history(name, lines).await,
+        }
+    }
+
+    /// The newest lines that hold `text` (lower case), and how far above the last one each is.
+    pub(super) async fn find_lines(&self, name: &str, text: &str, most: usize) -> Result<Vec<(usize, String)>, Error> {
+        match self {
+            Self::Here(tmux) => {
+                let lines = tmux.history(name, LINES).await?;
+                let hits = lines.into_iter().rev().enumerate().filter(|(_, line)| line.to_lowercase().contains(text));
+                Ok(hits.take(most).collect())
+            }
+            Self::There(machine) => machine.find_lines(name, text, most).await,
+        }
+    }
+
+    /// The lines on a session's screen.
+    pub(super) async fn screen(&self, name: &str) -> Result<Vec<String>, Error> {
+        match self {
+            Self::Here(tmux) => tmux.screen(name).await,
+            Self::There(machine) => machine.screen(name).await,
+        }
+    }
+
+    /// Removes what a session was given.
+    pub(super) async fn forget(&self, belongings: &Belongings) -> Result<(), Error> {
+        match self {
+            Self::Here(tmux) => Ok(belongings.remove(tmux.data())?),
+            Self::There(machine) => machine.forget(belongings).await,
+        }
+    }
+
+    /// Since when it is not connected; `None`: it is, or is this machine.
+    pub(super) fn away(&self) -> Option<Timestamp> {
+        match self {
+            Self::Here(_) => None,
+            Self::There(machine) => machine.away(),
+        }
+    }
+}
+
+/// Starts a session here, or a shell with words about what is missing.
+async fn start(tmux: &Tmux, launch: &Launch) -> Result<(), Error> {
+    if let Some(belongings) = &launch.belongings {
+        belongings.lay(tmux.data())?;
+    }
+    let folder = match launch.folder.as_os_str().is_empty() {
+        true => config::home().unwrap_or_else(|| PathBuf::from("/")),
+        false => launch.folder.clone(),
+    };
+    let (mut argv, mut banner) = (launch.argv.clone(), launch.banner.clone());
+    if let (Some(program), Some(missing)) = (argv.first_mut(), &launch.missing) {
+        let path = launch.environment.iter().find(|(name, _)| name == "PATH");
+        let own = path.map(|(_, folders)| std::env::split_paths(folders).collect());
+        match config::find_program(program, &own.unwrap_or_else(config::programs)) {
+            Some(found) => *program = found.display().to_string(),
+            None => (argv, banner) = (Vec::new(), Some(missing.clone())),
+        }
+    }
+    tmux.start(&Start {
+        name: &launch.name,
+        argv: &argv,
+        env: &launch.environment,
+        folder: &folder,
+        banner: banner.as_deref(),
+        cols: launch.cols,
+        rows: launch.rows,
+    })
+    .await
+}
