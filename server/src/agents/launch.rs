@@ -264,7 +264,8 @@ impl Agents {
         let name = terminal(&row.draft.slug);
         if let Some(machine) = self.lost(row) {
             let message = format!(
-                "the machine {machine} is not connected, so the session of {} there cannot be ended now",
+                "the machine {machine} is not connected, so the session of {} there cannot be ended now; an agent that is \
+                 stopped ends as soon as its machine is back",
                 row.draft.name
             );
             return Err(outside(message));

@@ -87,10 +87,17 @@ async fn an_agent_runs_on_its_machine_with_all_it_needs() {
     pod.cut(&house.terminals).await;
     house.agents.activate().await.unwrap();
     assert_eq!(house.terminals.get(&who, "agent-far").await.unwrap().state.word(), "away");
-    assert_eq!(refused(house.agents.stop(&who, far.id).await).kind, FailureKind::Outside);
+    assert_eq!(refused(house.agents.restart(&who, far.id).await).kind, FailureKind::Outside);
     pod.connect(&house.terminals).await;
     house.agents.activate().await.unwrap();
     assert_eq!(house.terminals.get(&who, "agent-far").await.unwrap().pid, pid);
+
+    // Stopped while its machine is away, it ends as soon as that is back.
+    pod.cut(&house.terminals).await;
+    assert_eq!(refused(house.agents.stop(&who, far.id).await).kind, FailureKind::Outside);
+    pod.connect(&house.terminals).await;
+    house.agents.activate().await.unwrap();
+    assert!(house.running().await.is_empty());
 
     house.agents.restart(&who, far.id).await.unwrap();
     until("what it finds", || async { house.screen("far").await.contains("ready") }).await;
