@@ -2,6 +2,7 @@
 
 mod engine;
 mod flood;
+mod fuzz;
 mod tmux;
 
 use std::{
