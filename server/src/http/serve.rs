@@ -28,7 +28,13 @@ use tower_http::{
     trace::TraceLayer,
 };
 
-use super::{guard, guard::Hosts, live, routes, share, terminals, visit};
+use super::{
+    guard,
+    guard::Hosts,
+    live, routes, share,
+    terminals::{self, Patience},
+    visit,
+};
 use crate::{
     Hub,
     clock::Stopwatch,
@@ -59,6 +65,7 @@ pub(super) struct Shared {
     pub(super) behind_proxy: bool,
     pub(super) public_file: fn(&str) -> bool,
     pub(super) oauth: Option<Arc<str>>,
+    pub(super) patience: Patience,
 }
 
 /// How the hub is reached.
@@ -74,6 +81,11 @@ pub struct ServeOptions {
 
 /// Every route with every layer. `pages` are the routes of the crate `app`; they pass the same layers.
 pub fn router(hub: Hub, pages: Router, options: &ServeOptions) -> Router {
+    patient(hub, pages, options, Patience::default())
+}
+
+/// The same, with its own patience for viewers of terminals.
+pub(super) fn patient(hub: Hub, pages: Router, options: &ServeOptions, patience: Patience) -> Router {
     let domain = options.public_url.as_ref().and_then(|url| url.host_str().map(str::to_owned));
     let shared = Arc::new(Shared {
         hub,
@@ -83,6 +95,7 @@ pub fn router(hub: Hub, pages: Router, options: &ServeOptions) -> Router {
         behind_proxy: options.public_url.is_some(),
         public_file: options.public_file,
         oauth: options.oauth.as_deref().map(Into::into),
+        patience,
     });
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
