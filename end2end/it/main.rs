@@ -12,8 +12,10 @@ mod comfyui_real;
 mod disk;
 #[path = "../../server/tests/comfyui/fake.rs"]
 mod fake;
+mod floods;
 mod kill;
 mod oauth;
 mod program;
 mod strangers;
 mod terminals;
+mod viewers;
