@@ -12,9 +12,11 @@ mod comfyui_real;
 mod disk;
 #[path = "../../server/tests/comfyui/fake.rs"]
 mod fake;
+mod floods;
 mod kill;
 mod oauth;
 mod program;
 mod runner;
 mod strangers;
 mod terminals;
+mod viewers;

@@ -25,15 +25,26 @@ use super::{Visit, serve::Shared, visit::Credential};
 use crate::{
     clock::Stopwatch,
     error::{Error, Failure, FailureKind},
-    terminals::{BYTES, Closing, Eyes, FRAME, Hands, JSON, Next, Notice, Pace, Request, SUBPROTOCOL, Who},
+    terminals::{Closing, Eyes, FRAME, Hands, JSON, Next, Notice, Pace, Request, SUBPROTOCOL, Said, Who},
 };
 
 /// Buffers of a socket: small, since there may be a thousand.
 const BUFFER: usize = 4 << 10;
-/// How often a ping is sent. After three without a word the viewer is gone.
-const PING: Duration = Duration::from_secs(30);
-/// A viewer that takes nothing for so long is gone; a sleeping laptop comes back by itself.
-const STALLED: Duration = Duration::from_secs(60);
+/// When a viewer is taken for gone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// How often a ping is sent. After three without a word the viewer is gone.
+    pub(super) ping: Duration,
+    /// A viewer that takes nothing for so long is gone; a sleeping laptop comes back by itself.
+    pub(super) stalled: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { ping: Duration::from_secs(30), stalled: Duration::from_secs(60) }
+    }
+}
+
 /// How often it is asked whether the credential still holds, beside every change of accounts.
 const LOOK: Duration = Duration::from_secs(5);
 /// Facts beside the screen change no faster than this: a thousand viewers that come at once are told of in few words.
@@ -127,7 +138,8 @@ pub(super) fn open(
 
 /// Serves one socket to its end.
 async fn hold(shared: &Shared, entry: Entry, socket: WebSocket, alive: impl Future<Output = ()>) {
-    let (mut sink, stream) = socket.split();
+    let (sink, stream) = socket.split();
+    let mut sink = Sink { sink, stalled: shared.patience.stalled };
     let (hands, eyes) = match shared.hub.terminals.join(entry.who, &entry.name, &entry.address).await {
         Ok(joined) => joined,
         Err(error) => {
@@ -144,8 +156,8 @@ async fn hold(shared: &Shared, entry: Entry, socket: WebSocket, alive: impl Futu
     let (say, said) = mpsc::channel(8);
     let visible = watch::Sender::new(true);
     let why = tokio::select! {
-        why = look(&hands, eyes, &mut sink, said, visible.subscribe()) => why,
-        why = listen(&hands, stream, say, &visible) => why,
+        why = look(&hands, eyes, &mut sink, said, visible.subscribe(), shared.patience.ping) => why,
+        why = listen(&hands, stream, say, &visible, shared.patience.ping * 3) => why,
         () = alive => Some(Closing::Withdrawn),
         () = shared.hub.stop.cancelled() => Some(Closing::Restart),
     };
@@ -155,7 +167,20 @@ async fn hold(shared: &Shared, entry: Entry, socket: WebSocket, alive: impl Futu
     }
 }
 
-async fn close(sink: &mut SplitSink<WebSocket, Message>, why: Closing, words: &str) {
+/// The way to the viewer.
+struct Sink {
+    sink: SplitSink<WebSocket, Message>,
+    stalled: Duration,
+}
+
+impl Sink {
+    /// `None` when the viewer is gone.
+    async fn send(&mut self, message: Message) -> Option<()> {
+        tokio::time::timeout(self.stalled, self.sink.send(message)).await.ok()?.ok()
+    }
+}
+
+async fn close(sink: &mut Sink, why: Closing, words: &str) {
     // A close frame has room for 123 bytes of words.
     let mut end = words.len().min(120);
     while !words.is_char_boundary(end) {
@@ -163,22 +188,23 @@ async fn close(sink: &mut SplitSink<WebSocket, Message>, why: Closing, words: &s
     }
     let frame = CloseFrame { code: why.code(), reason: words[..end].into() };
     // Who does not read does not need to know.
-    let _ = tokio::time::timeout(Duration::from_secs(2), sink.send(Message::Close(Some(frame)))).await;
+    let _ = tokio::time::timeout(Duration::from_secs(2), sink.sink.send(Message::Close(Some(frame)))).await;
 }
 
 /// Shows the terminal, and says what is to be said. Ends with what the viewer is told; `None` when they are gone.
 async fn look(
     hands: &Hands,
     mut eyes: Eyes,
-    sink: &mut SplitSink<WebSocket, Message>,
+    sink: &mut Sink,
     mut said: mpsc::Receiver<Notice>,
     mut visible: watch::Receiver<bool>,
+    ping: Duration,
 ) -> Option<Closing> {
     let Eyes { screen, changed } = &mut eyes;
-    let mut ping = tokio::time::interval(PING);
+    let mut ping = tokio::time::interval(ping);
     ping.reset();
     changed.mark_unchanged();
-    send(sink, notice(&hands.state())).await?;
+    sink.send(Message::Binary(notice(&hands.state()))).await?;
     let mut facts = Stopwatch::start();
     loop {
         let pace = match *visible.borrow_and_update() {
@@ -189,22 +215,20 @@ async fn look(
         let wait = FACTS.saturating_sub(facts.elapsed());
         tokio::select! {
             biased;
-            notice_to = said.recv() => send(sink, notice(&notice_to?)).await?,
+            notice_to = said.recv() => sink.send(Message::Binary(notice(&notice_to?))).await?,
             _ = visible.changed() => {}
             () = later(changed, wait) => {
                 changed.mark_unchanged();
                 facts = Stopwatch::start();
-                send(sink, notice(&hands.state())).await?;
+                sink.send(Message::Binary(notice(&hands.state()))).await?;
             }
+            // Before the screen: while a slow viewer is sent one picture the next is ready, and who gets no ping answers none.
+            _ = ping.tick() => sink.send(Message::Ping(Bytes::new())).await?,
             next = screen.next(pace) => match next {
-                Next::Bytes(bytes) => send(sink, bytes).await?,
-                Next::Resized(..) => send(sink, notice(&hands.state())).await?,
+                Next::Bytes(bytes) => sink.send(Message::Binary(bytes)).await?,
+                Next::Resized(..) => sink.send(Message::Binary(notice(&hands.state()))).await?,
                 Next::Ended => return Some(Closing::Ended),
             },
-            _ = ping.tick() => {
-                let sent = tokio::time::timeout(STALLED, sink.send(Message::Ping(Bytes::new()))).await;
-                sent.ok()?.ok()?;
-            }
         }
     }
 }
@@ -216,10 +240,6 @@ async fn later(changed: &mut watch::Receiver<()>, wait: Duration) {
     }
     changed.mark_changed();
     tokio::time::sleep(wait).await;
-}
-
-async fn send(sink: &mut SplitSink<WebSocket, Message>, bytes: Bytes) -> Option<()> {
-    tokio::time::timeout(STALLED, sink.send(Message::Binary(bytes))).await.ok()?.ok()
 }
 
 fn notice(notice: &Notice) -> Bytes {
@@ -235,11 +255,12 @@ async fn listen(
     mut stream: SplitStream<WebSocket>,
     say: mpsc::Sender<Notice>,
     visible: &watch::Sender<bool>,
+    silence: Duration,
 ) -> Option<Closing> {
     let (mut second, mut frames) = (Stopwatch::start(), 0);
     loop {
-        // Browsers answer pings by themselves; who says nothing for three of them is gone.
-        let frame = match tokio::time::timeout(PING * 3, stream.next()).await.ok()?? {
+        // Browsers answer pings by themselves; who says nothing at all for so long is gone.
+        let frame = match tokio::time::timeout(silence, stream.next()).await.ok()?? {
             Ok(Message::Binary(bytes)) => bytes,
             Ok(Message::Text(text)) => text.into(),
             Ok(Message::Ping(_) | Message::Pong(_)) => continue,
@@ -253,21 +274,18 @@ async fn listen(
         if frames > FRAMES {
             return Some(Closing::TooMuch);
         }
-        let done = match frame.split_first() {
-            Some((&BYTES, bytes)) => hands.typed(bytes).await,
-            Some((&JSON, json)) => match serde_json::from_slice(json) {
-                Ok(Request::Alive) => {
-                    say.send(Notice::Alive).await.ok()?;
-                    continue;
-                }
-                Ok(Request::Visible { on }) => {
-                    visible.send_replace(on);
-                    continue;
-                }
-                Ok(request) => hands.ask(request).await,
-                Err(_) => return Some(Closing::NotUnderstood),
-            },
-            _ => return Some(Closing::NotUnderstood),
+        let done = match Said::read(&frame) {
+            Some(Said::Typed(bytes)) => hands.typed(bytes).await,
+            Some(Said::Asked(Request::Alive)) => {
+                say.send(Notice::Alive).await.ok()?;
+                continue;
+            }
+            Some(Said::Asked(Request::Visible { on })) => {
+                visible.send_replace(on);
+                continue;
+            }
+            Some(Said::Asked(request)) => hands.ask(request).await,
+            None => return Some(Closing::NotUnderstood),
         };
         if let Err(error) = done {
             say.send(Notice::Refused { why: Failure::from(error).message }).await.ok()?;

@@ -51,14 +51,19 @@ fn title_and_bells_are_heard_and_outlive_a_new_attach() {
 
 #[test]
 fn a_snapshot_holds_the_scrolling_region() {
-    let mut live = Screen::new(40, 10);
-    let mut out = Vec::new();
-    live.feed(b"\x1b[?1049h1\r\n2\r\n3\r\n4\r\n5\x1b[2;4r\x1b[4;1H", &mut out);
-    let frame = live.snapshot();
-    let mut rest = Vec::new();
-    live.feed(b"\nnew", &mut rest);
-    assert_eq!(state(&joined(&frame, &rest)), state(&live));
-    assert_eq!(live.text(), "1\n3\n4\nnew\n5");
+    for (region, text) in [("2;4", "1\n3\n4\nnew\n5"), ("2;0", "1\n2\n3\n4\nnew"), ("2", "1\n2\n3\n4\nnew")] {
+        let mut live = Screen::new(40, 10);
+        let mut out = Vec::new();
+        live.feed(format!("\x1b[?1049h1\r\n2\r\n3\r\n4\r\n5\x1b[{region}r\x1b[4;1H").as_bytes(), &mut out);
+        let frame = live.snapshot();
+        let mut rest = Vec::new();
+        live.feed(b"\nnew", &mut rest);
+        assert_eq!(state(&joined(&frame, &rest)), state(&live), "{region}");
+        assert_eq!(live.text(), text, "{region}");
+        // From the last row on, what is above the region stays.
+        live.feed(b"\x1b[10;1H\n\n", &mut rest);
+        assert_eq!(state(&joined(&frame, &rest)), state(&live), "{region}");
+    }
 }
 
 proptest! {
