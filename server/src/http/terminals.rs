@@ -3,7 +3,14 @@
 //! The words on them are in `terminals/model.rs`, and in ARCHITECTURE.md for people who write a client. A browser comes with its
 //! cookie and, as a subprotocol, a ticket that only our own page can have got; a program comes with a bearer token.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Extension,
@@ -28,10 +35,12 @@ use crate::{
     terminals::{BYTES, Closing, Eyes, FRAME, Hands, JSON, Next, Notice, Pace, Request, SUBPROTOCOL, Who},
 };
 
-/// Buffers of a socket: small, since there may be a thousand.
-const BUFFER: usize = 4 << 10;
-/// How often a ping is sent. After three without a word the viewer is gone.
+/// What a socket reads at once: little, since there may be a thousand, and keys are few bytes.
+const BUFFER: usize = 1 << 10;
+/// How often a ping is sent.
 const PING: Duration = Duration::from_secs(30);
+/// After so many pings without a word the viewer is gone. Browsers answer them by themselves.
+const SILENT: u32 = 3;
 /// A viewer that takes nothing for so long is gone; a sleeping laptop comes back by itself.
 const STALLED: Duration = Duration::from_secs(60);
 /// How often it is asked whether the credential still holds, beside every change of accounts.
@@ -108,7 +117,6 @@ pub(super) fn open(
     entry: Entry,
     alive: impl Future<Output = ()> + Send + 'static,
 ) -> Response {
-    let tasks = shared.hub.tasks.clone();
     upgrade
         .protocols([SUBPROTOCOL])
         .max_message_size(FRAME)
@@ -116,20 +124,52 @@ pub(super) fn open(
         .read_buffer_size(BUFFER)
         .write_buffer_size(0)
         .on_upgrade(move |socket| {
-            tasks.track_future(async move {
-                metrics::gauge!("central_mcp_viewers").increment(1.0);
-                hold(&shared, entry, socket, alive).await;
-                metrics::gauge!("central_mcp_viewers").decrement(1.0);
-            })
+            let tasks = shared.hub.tasks.clone();
+            // Each viewer's task is as large as all that it may ever wait for. What a future is handed, it keeps a place for to
+            // its end: so it is handed the halves and a box, and what is seldom waited for is boxed below.
+            let (sink, stream) = socket.split();
+            tasks.track_future(hold(shared, entry, sink, stream, Box::pin(alive)))
         })
         .into_response()
 }
 
+/// What the half that listens has for the half that shows.
+enum Aside {
+    /// They want a sign of life.
+    Alive,
+    /// What they asked was not done, and why.
+    Refused(String),
+    /// Whether they see the terminal, or another page.
+    Visible(bool),
+}
+
 /// Serves one socket to its end.
-async fn hold(shared: &Shared, entry: Entry, socket: WebSocket, alive: impl Future<Output = ()>) {
-    let (mut sink, stream) = socket.split();
-    let (hands, eyes) = match shared.hub.terminals.join(entry.who, &entry.name, &entry.address).await {
-        Ok(joined) => joined,
+async fn hold(
+    shared: Arc<Shared>,
+    entry: Entry,
+    mut sink: SplitSink<WebSocket, Message>,
+    stream: SplitStream<WebSocket>,
+    alive: Pin<Box<dyn Future<Output = ()> + Send>>,
+) {
+    metrics::gauge!("central_mcp_viewers").increment(1.0);
+    let joined = Box::pin(shared.hub.terminals.join(entry.who, &entry.name, &entry.address)).await;
+    match joined {
+        Ok((hands, eyes)) => {
+            let (say, said) = mpsc::channel(8);
+            let heard = AtomicBool::new(true);
+            let why = tokio::select! {
+                biased;
+                // First, since who types waits for it.
+                why = listen(&hands, stream, say, &heard) => why,
+                why = look(&hands, eyes, &mut sink, said, &heard) => why,
+                () = alive => Some(Closing::Withdrawn),
+                () = shared.hub.stop.cancelled() => Some(Closing::Restart),
+            };
+            hands.leave();
+            if let Some(why) = why {
+                close(&mut sink, why, why.words()).await;
+            }
+        }
         Err(error) => {
             let failure = Failure::from(error);
             let why = match failure.kind {
@@ -138,21 +178,10 @@ async fn hold(shared: &Shared, entry: Entry, socket: WebSocket, alive: impl Futu
                 FailureKind::Unauthorized | FailureKind::Forbidden => Closing::Withdrawn,
                 FailureKind::Conflict | FailureKind::Outside | FailureKind::Internal => Closing::Later,
             };
-            return close(&mut sink, why, &failure.message).await;
+            close(&mut sink, why, &failure.message).await;
         }
-    };
-    let (say, said) = mpsc::channel(8);
-    let visible = watch::Sender::new(true);
-    let why = tokio::select! {
-        why = look(&hands, eyes, &mut sink, said, visible.subscribe()) => why,
-        why = listen(&hands, stream, say, &visible) => why,
-        () = alive => Some(Closing::Withdrawn),
-        () = shared.hub.stop.cancelled() => Some(Closing::Restart),
-    };
-    hands.leave();
-    if let Some(why) = why {
-        close(&mut sink, why, why.words()).await;
     }
+    metrics::gauge!("central_mcp_viewers").decrement(1.0);
 }
 
 async fn close(sink: &mut SplitSink<WebSocket, Message>, why: Closing, words: &str) {
@@ -171,8 +200,8 @@ async fn look(
     hands: &Hands,
     mut eyes: Eyes,
     sink: &mut SplitSink<WebSocket, Message>,
-    mut said: mpsc::Receiver<Notice>,
-    mut visible: watch::Receiver<bool>,
+    mut said: mpsc::Receiver<Aside>,
+    heard: &AtomicBool,
 ) -> Option<Closing> {
     let Eyes { screen, changed } = &mut eyes;
     let mut ping = tokio::time::interval(PING);
@@ -180,8 +209,9 @@ async fn look(
     changed.mark_unchanged();
     send(sink, notice(&hands.state())).await?;
     let mut facts = Stopwatch::start();
+    let (mut visible, mut silent) = (true, 0);
     loop {
-        let pace = match *visible.borrow_and_update() {
+        let pace = match visible {
             false => Pace::Slow,
             true if hands.holds() => Pace::Now,
             true => Pace::Calm,
@@ -189,8 +219,11 @@ async fn look(
         let wait = FACTS.saturating_sub(facts.elapsed());
         tokio::select! {
             biased;
-            notice_to = said.recv() => send(sink, notice(&notice_to?)).await?,
-            _ = visible.changed() => {}
+            aside = said.recv() => match aside? {
+                Aside::Alive => send(sink, notice(&Notice::Alive)).await?,
+                Aside::Refused(why) => send(sink, notice(&Notice::Refused { why })).await?,
+                Aside::Visible(on) => visible = on,
+            },
             () = later(changed, wait) => {
                 changed.mark_unchanged();
                 facts = Stopwatch::start();
@@ -202,6 +235,10 @@ async fn look(
                 Next::Ended => return Some(Closing::Ended),
             },
             _ = ping.tick() => {
+                silent = if heard.swap(false, Ordering::Relaxed) { 0 } else { silent + 1 };
+                if silent == SILENT {
+                    return None;
+                }
                 let sent = tokio::time::timeout(STALLED, sink.send(Message::Ping(Bytes::new()))).await;
                 sent.ok()?.ok()?;
             }
@@ -233,13 +270,14 @@ fn notice(notice: &Notice) -> Bytes {
 async fn listen(
     hands: &Hands,
     mut stream: SplitStream<WebSocket>,
-    say: mpsc::Sender<Notice>,
-    visible: &watch::Sender<bool>,
+    say: mpsc::Sender<Aside>,
+    heard: &AtomicBool,
 ) -> Option<Closing> {
     let (mut second, mut frames) = (Stopwatch::start(), 0);
     loop {
-        // Browsers answer pings by themselves; who says nothing for three of them is gone.
-        let frame = match tokio::time::timeout(PING * 3, stream.next()).await.ok()?? {
+        let frame = stream.next().await?;
+        heard.store(true, Ordering::Relaxed);
+        let frame = match frame {
             Ok(Message::Binary(bytes)) => bytes,
             Ok(Message::Text(text)) => text.into(),
             Ok(Message::Ping(_) | Message::Pong(_)) => continue,
@@ -257,20 +295,20 @@ async fn listen(
             Some((&BYTES, bytes)) => hands.typed(bytes).await,
             Some((&JSON, json)) => match serde_json::from_slice(json) {
                 Ok(Request::Alive) => {
-                    say.send(Notice::Alive).await.ok()?;
+                    say.send(Aside::Alive).await.ok()?;
                     continue;
                 }
                 Ok(Request::Visible { on }) => {
-                    visible.send_replace(on);
+                    say.send(Aside::Visible(on)).await.ok()?;
                     continue;
                 }
-                Ok(request) => hands.ask(request).await,
+                Ok(request) => Box::pin(hands.ask(request)).await,
                 Err(_) => return Some(Closing::NotUnderstood),
             },
             _ => return Some(Closing::NotUnderstood),
         };
         if let Err(error) = done {
-            say.send(Notice::Refused { why: Failure::from(error).message }).await.ok()?;
+            say.send(Aside::Refused(Failure::from(error).message)).await.ok()?;
         }
     }
 }
