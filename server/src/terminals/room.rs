@@ -60,7 +60,7 @@ pub(super) struct Inner {
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
     /// Opened at the first need: a hub without tmux is still a hub.
-    engine: OnceCell<(Tmux, Sessions)>,
+    pub(super) engine: OnceCell<(Tmux, Sessions)>,
     pub(super) stages: Stages,
     pub(super) keyboards: Keyboards,
     pub(super) tickets: Tickets,

@@ -75,6 +75,11 @@ impl Terminals {
         Ok((hands, Eyes { screen: Looking(watch), changed }))
     }
 
+    /// Whether any terminal is watched or recorded, or was a moment ago.
+    pub fn watched(&self) -> bool {
+        self.inner.engine.get().is_some_and(|(_, sessions)| sessions.any())
+    }
+
     /// The newest `lines` lines of a terminal's history. Needs `Look`.
     pub async fn history(&self, who: &Caller, name: &str, lines: usize) -> Result<History, Error> {
         who.must(Right::Look)?;
