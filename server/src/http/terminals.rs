@@ -23,7 +23,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::{
-    SinkExt as _, StreamExt as _,
+    FutureExt as _, SinkExt as _, StreamExt as _,
     stream::{SplitSink, SplitStream},
 };
 use tokio::sync::{mpsc, watch};
@@ -35,7 +35,7 @@ use crate::{
     terminals::{BYTES, Closing, Eyes, FRAME, Hands, JSON, Next, Notice, Pace, Request, SUBPROTOCOL, Who},
 };
 
-/// What a socket reads at once: little, since there may be a thousand, and keys are few bytes.
+/// What a socket reads at once, and what waits to be sent together: little, since there may be a thousand.
 const BUFFER: usize = 1 << 10;
 /// How often a ping is sent.
 const PING: Duration = Duration::from_secs(30);
@@ -122,7 +122,7 @@ pub(super) fn open(
         .max_message_size(FRAME)
         .max_frame_size(FRAME)
         .read_buffer_size(BUFFER)
-        .write_buffer_size(0)
+        .write_buffer_size(BUFFER)
         .on_upgrade(move |socket| {
             let tasks = shared.hub.tasks.clone();
             // Each viewer's task is as large as all that it may ever wait for. What a future is handed, it keeps a place for to
@@ -207,7 +207,13 @@ async fn look(
     let mut ping = tokio::time::interval(PING);
     ping.reset();
     changed.mark_unchanged();
-    send(sink, notice(&hands.state())).await?;
+    // Facts and picture in one packet: who joins waits for both.
+    let picture = screen.next(Pace::Now).now_or_never();
+    sink.feed(Message::Binary(notice(&hands.state()))).await.ok()?;
+    match picture {
+        Some(Next::Bytes(bytes)) => send(sink, bytes).await?,
+        _ => sink.flush().await.ok()?,
+    }
     let mut facts = Stopwatch::start();
     let (mut visible, mut silent) = (true, 0);
     loop {
