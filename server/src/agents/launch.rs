@@ -13,11 +13,15 @@ use super::{
 use crate::{
     auth::{NewToken, TokenDraft},
     caller::{Actor, Role},
+    clock::MINUTE,
     config,
     error::{Error, Failure, FailureKind},
     id::TokenId,
     terminals::{LiveSession, StartSession},
 };
+
+/// Who was quiet for so long is at rest.
+const REST: i64 = MINUTE;
 
 impl Agents {
     /// Compares what is wanted with what runs, and moves it there: starts what should run (with back-off), ends what should
@@ -56,6 +60,20 @@ impl Agents {
         let running = all().filter(|(row, seen)| seen.state(row.wanted) == AgentState::Running).count();
         let waiting = all().filter(|(_, seen)| seen.needs.is_some()).count();
         Ok(format!("{running} of {} agents run, {waiting} need somebody", rows.len()))
+    }
+
+    /// Whether nothing is expected of the crew: for a minute nobody wrote into their terminal or called, and who should run
+    /// was seen to run, and nobody else.
+    pub async fn at_rest(&self) -> Result<bool, Error> {
+        let (rows, tokens) = tokio::try_join!(store::list(self.db.read()), self.auth.tokens(&KEEPER))?;
+        let (crew, now) = (self.seen(), self.clock.now());
+        Ok(rows.iter().all(|row| {
+            let seen = crew.get(&row.id);
+            let runs = seen.is_some_and(|seen| seen.life.up.is_some());
+            let (called, _) = of_tokens(&tokens, &row.draft.slug, row.token_id);
+            let last = called.max(seen.and_then(|seen| seen.activity));
+            runs == (row.wanted == Wanted::Running) && last.is_none_or(|at| now.since(at) >= REST)
+        }))
     }
 
     /// Moves one session towards what is wanted of it.

@@ -111,7 +111,8 @@ async fn pump(
     let mut writer = Some(writer);
     let mut lonely = Lonely::new(feed, sessions.grace());
     let mut buffer = vec![0; CHUNK];
-    let (mut calm, mut resting, mut owed) = (pin!(sleep(CALM)), false, false);
+    // A timer only where something waits for it: the echo of a key, after a rest, does not.
+    let (mut calm, mut told, mut owed) = (pin!(sleep(CALM)), None::<Stopwatch>, false);
     let (mut overdue, mut drawing) = (pin!(sleep(OVERDUE)), false);
     let (mut ready, mut over) = (false, false);
     loop {
@@ -148,21 +149,18 @@ async fn pump(
                     }
                     drawing = true;
                 }
-                if resting {
-                    owed = true;
-                } else {
+                let rest = told.map_or(Duration::ZERO, |told| CALM.saturating_sub(told.elapsed()));
+                if rest.is_zero() {
                     feed.calm();
-                    calm.set(sleep(CALM));
-                    resting = true;
+                    (told, owed) = (Some(Stopwatch::start()), false);
+                } else if !owed {
+                    calm.set(sleep(rest));
+                    owed = true;
                 }
             }
-            () = calm.as_mut(), if resting => {
-                resting = owed;
-                if owed {
-                    feed.calm();
-                    calm.set(sleep(CALM));
-                    owed = false;
-                }
+            () = calm.as_mut(), if owed => {
+                feed.calm();
+                (told, owed) = (Some(Stopwatch::start()), false);
             }
             () = overdue.as_mut(), if drawing => {
                 (ready, drawing) = (true, false);

@@ -8,6 +8,7 @@ use super::{
     keyboard::{Ended, Typist},
     room::{Terminals, terminal_event},
     rules,
+    sessions::Sessions,
     stage::{Full, Most, Seat},
     store,
     tickets::Bearer,
@@ -73,6 +74,11 @@ impl Terminals {
         };
         self.inner.scribe.note(hands.who.actor(), terminal_event("joined", name, detail));
         Ok((hands, Eyes { screen: Looking(watch), changed }))
+    }
+
+    /// Whether any terminal is watched or recorded, or was a moment ago.
+    pub fn watched(&self) -> bool {
+        self.places().iter().any(Sessions::any)
     }
 
     /// The newest `lines` lines of a terminal's history. Needs `Look`.

@@ -137,6 +137,12 @@ impl Terminals {
         }
     }
 
+    /// The sessions of every place that was looked at.
+    pub(super) fn places(&self) -> Vec<Sessions> {
+        let inner = self.inner.whereabouts.lock();
+        inner.machines.values().map(|(_, sessions)| sessions).chain(self.inner.engine.get()).cloned().collect()
+    }
+
     /// What runs on the machines that are connected, each session on the machine where the hub has it.
     pub(super) fn far_sessions(&self) -> Vec<SessionInfo> {
         let machines = self.inner.whereabouts.machines();

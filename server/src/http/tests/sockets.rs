@@ -47,7 +47,7 @@ impl Scene {
 
     async fn start(&self, name: &str, script: &str) {
         let command = ["sh", "-c", script].map(str::to_owned).to_vec();
-        let draft = TerminalDraft { name: name.into(), command, folder: String::new() };
+        let draft = TerminalDraft { name: name.into(), command, folder: String::new(), machine: None };
         self.house.hub.terminals.start(&Caller::cli(), draft).await.unwrap();
     }
 
