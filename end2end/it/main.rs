@@ -17,6 +17,7 @@ mod kill;
 mod oauth;
 mod program;
 mod runner;
+mod runner_link;
 mod strangers;
 mod terminals;
 mod viewers;
