@@ -145,3 +145,31 @@ async fn the_title_that_a_program_sets_is_one_line_of_text() {
     let title = line.state["title"].as_str().expect("a title");
     assert!(title.contains("<img src=x>") && !title.chars().any(char::is_control), "{title:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_a_terminal_runs_only_our_own_scripts_and_says_what_it_was_rendered_from() {
+    let (_folder, hub, _) = scene().await;
+    let cookie = crate::strangers::sign_in(&hub).await;
+    let page = async |path: &str| {
+        let answer = reqwest::Client::new().get(format!("{}{path}", hub.url)).header(header::COOKIE, &cookie).send();
+        let answer = answer.await.expect("an answer");
+        let policy = answer.headers()["content-security-policy"].to_str().expect("text").to_owned();
+        (policy, answer.text().await.expect("a page"))
+    };
+    for path in ["/terminals", "/terminals/one"] {
+        let (policy, html) = page(path).await;
+        let rules: Vec<Vec<&str>> = policy.split(';').map(|rule| rule.split_whitespace().collect()).collect();
+        let rule = |name: &str| rules.iter().find(|rule| rule.first() == Some(&name)).map(|rule| rule[1..].to_vec());
+        assert_eq!(rule("default-src"), Some(vec!["'none'"]), "{path}");
+        assert_eq!(rule("frame-ancestors"), Some(vec!["'none'"]), "{path}");
+        assert_eq!(rule("connect-src"), Some(vec!["'self'"]), "{path}");
+        let scripts = rule("script-src").expect("a rule for scripts");
+        let nonce = scripts.iter().find_map(|word| word.strip_prefix("'nonce-")).expect("a nonce");
+        assert_eq!(scripts, ["'self'", &format!("'nonce-{nonce}"), "'wasm-unsafe-eval'"], "{path}");
+        let seq = html.split_once("data-seq=\"").and_then(|(_, rest)| rest.split_once('"')).expect("a number").0;
+        assert!(seq.parse::<i64>().is_ok_and(|seq| seq > 0), "{path}: {seq}");
+    }
+    // The landing page has no script, and nothing to say to one.
+    let (policy, html) = page("/").await;
+    assert!(!policy.contains("script-src") && !html.contains("<script") && !html.contains("data-seq"), "{policy}");
+}
