@@ -137,7 +137,9 @@ fn tests(comfyui: Option<&Path>) -> Result<()> {
         None => cargo.env_remove("CENTRAL_MCP_COMFYUI"),
     };
     if !makes_networks() {
-        say("LEFT OUT: the tests called needs_root, which cut a network of their own; here only root may make one (ip netns)");
+        say(
+            "LEFT OUT: the tests called needs_root, which cut a network of their own; here only root may make one (ip netns)",
+        );
         cargo.args(["--", "--skip", "needs_root"]);
     }
     run(&mut cargo)
