@@ -66,6 +66,18 @@ fn a_snapshot_holds_the_scrolling_region() {
     }
 }
 
+#[test]
+fn a_snapshot_at_the_end_of_a_full_line_colours_nothing() {
+    let mut live = Screen::new(20, 10);
+    live.feed(b"\x1b[?1049h\x1b[2;5r\x1b[1;1H12345678901234567890\x1b[47m", &mut Vec::new());
+    let mut late = Screen::shown(20, 10, &live.snapshot());
+    assert_eq!(late.lines(), live.lines());
+    let mut rest = Vec::new();
+    live.feed(b"next", &mut rest);
+    late.parser.process(&rest);
+    assert_eq!(state(&late), state(&live));
+}
+
 proptest! {
     /// Whoever joins at any place sees what somebody sees who was there from the beginning.
     #[test]
