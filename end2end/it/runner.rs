@@ -1,5 +1,4 @@
 //! Machines beside the hub's own: joined by the real install script, held by real runners, refused for good reasons.
-//!
 //! Terminals over a link are in `runner_link.rs`.
 
 use std::{
@@ -181,7 +180,6 @@ impl Runner {
     fn start_in(data: tempfile::TempDir, args: &[&str]) -> Self {
         Self::start_by(program(), data, args)
     }
-
     /// By a command that ends where the program's arguments begin.
     pub(crate) fn start_by(mut command: Command, data: tempfile::TempDir, args: &[&str]) -> Self {
         command.arg("runner").args(args).arg("--data").arg(data.path());
