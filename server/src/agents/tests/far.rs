@@ -27,8 +27,8 @@ impl Pod {
         let (holder, hub) = (self.holder.clone(), terminals.clone());
         let data = self.folder.path().display().to_string();
         let home = Home { data, hub: "https://hub.example".to_owned() };
-        let there = tokio::spawn(async move { holder.serve(LinkEnd { out, inn: from }).await });
-        let here = tokio::spawn(async move { hub.connect("pod", home, LinkEnd { out: back, inn }).await });
+        let there = TaskTracker::new().spawn(async move { holder.serve(LinkEnd { out, inn: from }).await });
+        let here = TaskTracker::new().spawn(async move { hub.connect("pod", home, LinkEnd { out: back, inn }).await });
         self.link = Some([there, here]);
         until("connected", || async { terminals.away("pod").is_none() }).await;
     }

@@ -191,7 +191,7 @@ impl Machine {
 
     /// Starts a session there.
     pub(in crate::terminals) async fn start(&self, launch: &Launch) -> Result<(), Error> {
-        self.ask(Ask::Start(launch.clone())).await.map(drop)
+        self.ask(Ask::Start(Box::new(launch.clone()))).await.map(drop)
     }
 
     /// Ends one.
@@ -397,7 +397,8 @@ mod tests {
         let ((out, inn), (back, mut from)) = (mpsc::channel(8), mpsc::channel(8));
         let home = Home { data: "/data".to_owned(), hub: "https://hub.example".to_owned() };
         let hub = machine.clone();
-        let served = tokio::spawn(async move { hub.serve(home, LinkEnd { out: back, inn }).await });
+        let served = tokio_util::task::TaskTracker::new()
+            .spawn(async move { hub.serve(home, LinkEnd { out: back, inn }).await });
         out.send(json(&Word::Sessions { sessions: Vec::new() })).await.expect("sent");
         let mut changes = machine.changes();
         while machine.away().is_some() {

@@ -37,7 +37,7 @@ pub(super) enum Order {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub(super) enum Ask {
-    Start(Launch),
+    Start(Box<Launch>),
     Stop {
         session: String,
     },

@@ -37,8 +37,8 @@ impl Far {
     async fn connect(&mut self) {
         let ((out, inn), (back, from)) = (mpsc::channel(64), mpsc::channel(64));
         let (holder, machine) = (self.holder.clone(), self.machine.clone());
-        let there = tokio::spawn(async move { holder.serve(LinkEnd { out, inn: from }).await });
-        let here = tokio::spawn(async move { machine.serve(home(), LinkEnd { out: back, inn }).await });
+        let there = TaskTracker::new().spawn(async move { holder.serve(LinkEnd { out, inn: from }).await });
+        let here = TaskTracker::new().spawn(async move { machine.serve(home(), LinkEnd { out: back, inn }).await });
         self.link = Some([there, here]);
         until("connected", async || self.machine.away().is_none()).await;
     }
@@ -76,7 +76,7 @@ fn by_hand() -> (Machine, JoinHandle<()>, mpsc::Sender<Bytes>, mpsc::Receiver<By
     let machine = Machine::new("pod", Clock::default());
     let ((out, inn), (back, from)) = (mpsc::channel(64), mpsc::channel(64));
     let hub = machine.clone();
-    let served = tokio::spawn(async move { hub.serve(home(), LinkEnd { out: back, inn }).await });
+    let served = TaskTracker::new().spawn(async move { hub.serve(home(), LinkEnd { out: back, inn }).await });
     (machine, served, out, from)
 }
 
@@ -198,7 +198,7 @@ async fn a_flood_waits_at_its_machine_while_another_session_answers_at_once() {
     let ((out, mut slow), (fast, inn)) = (mpsc::channel::<Bytes>(4), mpsc::channel::<Bytes>(4));
     let (back, from) = mpsc::channel(64);
     let (holder, machine) = (far.holder.clone(), far.machine.clone());
-    let carried = tokio::spawn(async move {
+    let carried = TaskTracker::new().spawn(async move {
         let mut bytes = 0;
         while let Some(frame) = slow.recv().await {
             bytes += frame.len();
@@ -209,8 +209,8 @@ async fn a_flood_waits_at_its_machine_while_another_session_answers_at_once() {
         }
         bytes
     });
-    let there = tokio::spawn(async move { holder.serve(LinkEnd { out, inn: from }).await });
-    let here = tokio::spawn(async move { machine.serve(home(), LinkEnd { out: back, inn }).await });
+    let there = TaskTracker::new().spawn(async move { holder.serve(LinkEnd { out, inn: from }).await });
+    let here = TaskTracker::new().spawn(async move { machine.serve(home(), LinkEnd { out: back, inn }).await });
     until("connected", async || far.machine.away().is_none()).await;
 
     let mut flood = far.viewer("flood").await;
