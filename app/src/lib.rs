@@ -22,6 +22,7 @@ mod images;
 #[cfg(feature = "ssr")]
 mod landing;
 mod live;
+mod machines;
 mod overview;
 mod pages;
 mod services;

@@ -15,5 +15,6 @@ mod fake;
 mod kill;
 mod oauth;
 mod program;
+mod runner;
 mod strangers;
 mod terminals;

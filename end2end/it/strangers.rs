@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What anybody may see, in a browser.
-const OPEN: [&str; 5] = ["/", "/login", "/setup", "/healthz", "/readyz"];
+const OPEN: [&str; 6] = ["/", "/login", "/setup", "/healthz", "/readyz", "/runner/install.sh"];
 /// Pages and other routes that only a known visitor may use. Some do not exist: a stranger does not learn which.
 const CLOSED: [&str; 21] = [
     "/overview",
@@ -36,6 +36,8 @@ const CLOSED: [&str; 21] = [
 ];
 /// What guests of a share link use; everybody else is refused there. Their tests are in `terminals.rs`.
 const GUESTS: [&str; 3] = ["/s/open", "/s/ticket", "/s/ws"];
+/// What machines use, each with a secret of its own; everybody else is refused there. Their tests are in `runner.rs`.
+const MACHINES: [&str; 3] = ["/runner", "/runner/join", "/runner/program"];
 /// Ways to not be known.
 const WRONG: [&str; 4] = ["Bearer nonsense", "Bearer ", "Basic YWRhOmNvcnJlY3Q=", "cmcp"];
 
@@ -104,6 +106,8 @@ impl Scene {
             ("find_history", json!({ "text": "fox" }), Look),
             ("list_recordings", one.clone(), Look),
             ("list_terminals", json!({}), Look),
+            ("list_machines", json!({}), Look),
+            ("machine_program", json!({}), Look),
             ("terminal_history", json!({ "name": "one", "lines": 10 }), Look),
             ("terminal_screens", json!({ "known": [] }), Look),
             ("terminal_ticket", one.clone(), Look),
@@ -114,6 +118,8 @@ impl Scene {
             ("start_terminal", json!({ "draft": { "name": "evil" } }), Act),
             ("start_terminal_again", one.clone(), Act),
             ("stop_terminal", one, Act),
+            ("add_machine", json!({ "draft": { "name": "evil" } }), Act),
+            ("remove_machine", json!({ "name": "mine" }), Act),
             ("delete_recording", nothing.clone(), Act),
             ("revoke_link", nothing.clone(), Act),
             ("create_agent", json!({ "draft": agent_draft() }), Act),
@@ -354,7 +360,10 @@ fn every_route_of_the_hub_is_in_one_of_the_lists() {
             && route.split('/').zip(path.split('/')).all(|(a, b)| a == b || a.starts_with('{'))
     };
     for route in routes {
-        assert!(OPEN.iter().chain(&CLOSED).chain(&GUESTS).any(|path| same(route, path)), "{route} is in no list");
+        assert!(
+            OPEN.iter().chain(&CLOSED).chain(&GUESTS).chain(&MACHINES).any(|path| same(route, path)),
+            "{route} is in no list"
+        );
     }
 }
 

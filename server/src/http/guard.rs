@@ -22,7 +22,7 @@ pub enum Access {
     Public,
     /// A signed-in person or a valid token.
     Known,
-    /// Anybody, from any page: what counts is in the body, and neither cookie nor token is looked at.
+    /// Anybody, from any page: what counts is a secret of its own kind, and neither cookie nor token of an account is looked at.
     Apart,
 }
 

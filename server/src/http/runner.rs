@@ -19,6 +19,7 @@ use super::{Visit, serve::Shared};
 use crate::{
     clock::SECOND,
     error::{Error, Failure, FailureKind},
+    machines::unknown,
     pace::network,
     runner::FRAME,
 };
@@ -40,9 +41,7 @@ pub(super) async fn socket(
 ) -> Result<Response, Error> {
     let key = bearer(&headers);
     let Some(machine) = shared.hub.machines.of_key(key).await? else {
-        let why = "the hub does not know this machine: it was removed, or has joined anew from elsewhere. \
-                   Add it again on the page Machines, and run the install line";
-        return Err(strange(&shared, &visit, Failure::new(FailureKind::Unauthorized, why)));
+        return Err(strange(&shared, &visit, unknown()));
     };
     let (key, address, tasks) = (key.to_owned(), visit.visitor.address, shared.hub.tasks.clone());
     Ok(upgrade

@@ -27,6 +27,8 @@ pub use facts::{FactsReader, system};
 #[cfg(feature = "ssr")]
 pub use program::Program;
 #[cfg(feature = "ssr")]
+pub(crate) use room::unknown;
+#[cfg(feature = "ssr")]
 pub use room::{Joined, Machines};
 #[cfg(feature = "ssr")]
 pub use seats::{Ending, Greeting, Seat};

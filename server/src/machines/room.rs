@@ -6,7 +6,7 @@ use tokio::sync::OnceCell;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    FactsReader, Greeting, HUB, MachineDraft, MachineState, MachineView, NewMachine, PROTOCOL, Seat,
+    FactsReader, Greeting, HUB, MachineDraft, MachineState, MachineView, NewMachine, PROTOCOL, ProgramView, Seat,
     facts::{Cached, system},
     program::Program,
     rules,
@@ -146,7 +146,7 @@ impl Machines {
         let mut tx = self.0.db.write().await?;
         if store::seen(&mut *tx, &name, key_hash, self.now()).await?.rows_affected() == 0 {
             self.0.seats.withdraw(&name);
-            return Err(no_key().into());
+            return Err(unknown().into());
         }
         self.0.events.commit(tx, &KEEPER.actor, event("connected", &name)).await?;
         Ok(seat)
@@ -155,6 +155,12 @@ impl Machines {
     /// The program that a machine is given. Its checksum is computed once, beside the async threads.
     pub async fn program(&self) -> Result<&Program, Error> {
         Ok(self.0.program.get_or_try_init(Program::read).await?)
+    }
+
+    /// What is said of that program where the install line is shown.
+    pub async fn program_for(&self, who: &Caller) -> Result<ProgramView, Error> {
+        who.must(Right::Look)?;
+        Ok(self.program().await?.view().clone())
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -252,7 +258,8 @@ fn no_join() -> Failure {
     Failure::new(FailureKind::Unauthorized, message)
 }
 
-fn no_key() -> Failure {
+/// The refusal for a key that is none (any more).
+pub(crate) fn unknown() -> Failure {
     let message = "the hub does not know this machine: it was removed, or has joined anew from elsewhere. \
                    Add it again on the page Machines";
     Failure::new(FailureKind::Unauthorized, message)

@@ -1,7 +1,12 @@
 #!/bin/sh
 # Makes this machine one of a Central-MCP hub: fetches the hub's own program, checks it, joins, and starts the runner.
 #
-#   curl -fsSL HUB/runner/install.sh | sh -s -- --token cmj_... --sha256 HEX [--insecure] [--data DIR]
+#   curl -fsSL HUB/runner/install.sh | sh -s -- --token cmj_... --sha256 HEX
+#
+#   --insecure    take a hub on another machine without encryption
+#   --data DIR    folder for this machine's key and sessions [~/.local/share/central-mcp-runner]
+#   --to DIR      folder for the program [/usr/local/bin for root, else ~/.local/bin]
+#   --no-service  start a program of its own, also where systemd would keep it running
 #
 # Everything is in functions, and the last line calls them: of a script that was cut short nothing runs.
 set -eu
@@ -29,16 +34,18 @@ undo() {
 }
 
 read_words() {
-    token='' sha256='' data='' insecure=''
+    token='' sha256='' data='' folder='' insecure='' service=yes
     while [ $# -gt 0 ]; do
         case "$1" in
             --insecure) insecure=--insecure ;;
-            --token | --sha256 | --data)
+            --no-service) service='' ;;
+            --token | --sha256 | --data | --to)
                 [ $# -ge 2 ] || fail "$1 needs a value; copy the whole install line from the page Machines"
                 case "$1" in
                     --token) token=$2 ;;
                     --sha256) sha256=$2 ;;
                     --data) data=$2 ;;
+                    --to) folder=$2 ;;
                 esac
                 shift
                 ;;
@@ -60,13 +67,14 @@ read_words() {
 check_machine() {
     here=$(uname -sm)
     [ "$here" = "$system" ] || fail "this machine is $here, and the hub's program is for $system; \
-build central-mcp for this machine, and start it as: central-mcp runner --hub $hub --token $token"
+build central-mcp for this machine, and start it as: central-mcp runner --hub $hub --token TOKEN"
     case "$hub" in
         https://* | http://localhost* | http://127.* | "http://[::1]"*) ;;
         *) [ -n "$insecure" ] || fail "$hub is reached without encryption, and this machine's key would cross the network \
 in the clear; give the hub an https address, or add --insecure to the end of the line if this network is yours alone" ;;
     esac
-    has curl || has wget || fail "curl or wget is needed; install one of them and run the line again"
+    has curl || { has wget && wget --version 2>/dev/null | grep -q GNU; } ||
+        fail "curl or GNU wget is needed; install one of them and run the line again"
     has sha256sum || has shasum || fail "sha256sum or shasum is needed; install one of them and run the line again"
 }
 
@@ -74,15 +82,19 @@ places() {
     # By a service manager only for root: without one, or for a user, the runner is started as a program of its own.
     root='' systemd=''
     [ "$(id -u)" -ne 0 ] || root=yes
-    [ -z "$root" ] || [ ! -d /run/systemd/system ] || ! has systemctl || systemd=yes
-    if [ -n "$root" ]; then folder=/usr/local/bin; else folder=${HOME:?}/.local/bin; fi
+    [ -z "$root" ] || [ -z "$service" ] || [ ! -d /run/systemd/system ] || ! has systemctl || systemd=yes
+    if [ -z "$folder" ]; then
+        if [ -n "$root" ]; then folder=/usr/local/bin; else folder=${HOME:?}/.local/bin; fi
+    fi
     program=$folder/central-mcp
     [ -n "$data" ] || data=${XDG_DATA_HOME:-${HOME:-/root}/.local/share}/central-mcp-runner
-    case "$data" in
-        /*) ;;
-        *) fail "the folder after --data must begin with /" ;;
-    esac
-    case "$data" in *[!A-Za-z0-9/._-]*) fail "the data folder \"$data\" has letters that a service cannot take; choose another with --data" ;; esac
+    for place in "$data" "$folder"; do
+        case "$place" in
+            *[!A-Za-z0-9/._-]*) fail "the folder \"$place\" has letters that a service cannot take; choose others with --data and --to" ;;
+            /*) ;;
+            *) fail "the folder \"$place\" must begin with /" ;;
+        esac
+    done
     fresh=''
     [ -e "$data" ] || fresh=yes
 }
@@ -130,13 +142,16 @@ tmux_too() {
 
 # A runner that is here already must let go of its folder; its sessions are left alone.
 stop_old() {
-    if [ -n "$systemd" ] && [ -e /etc/systemd/system/central-mcp-runner.service ]; then
+    stopped=''
+    if [ -n "$systemd" ] && systemctl -q is-active central-mcp-runner.service; then
         systemctl stop central-mcp-runner.service || true
+        stopped=yes
     fi
     old=$(cat "$data/runner.lock" 2>/dev/null || true)
     case "$old" in '' | *[!0-9]*) return 0 ;; esac
     tr '\0' ' ' 2>/dev/null <"/proc/$old/cmdline" | grep -q 'central-mcp.* runner' || return 0
     kill "$old" 2>/dev/null || return 0
+    stopped=yes
     tries=0
     while kill -0 "$old" 2>/dev/null && [ "$tries" -lt 50 ]; do
         tries=$((tries + 1))
@@ -147,8 +162,11 @@ stop_old() {
 join() {
     say "Joining $hub"
     # shellcheck disable=SC2086 # one word or none
-    CENTRAL_MCP_RUNNER_TOKEN=$token "$work/central-mcp" runner --only-join --hub "$hub" --data "$data" $insecure ||
+    CENTRAL_MCP_RUNNER_TOKEN=$token "$work/central-mcp" runner --only-join --hub "$hub" --data "$data" $insecure || {
+        # What was here before goes on.
+        [ -z "$stopped" ] || start
         fail "this machine did not join; nothing was installed"
+    }
     joined=yes
 }
 
@@ -171,6 +189,7 @@ After=network-online.target
 Wants=network-online.target
 
 [Service]
+Environment=HOME=${HOME:-/root}
 ExecStart=$program runner --data $data $insecure
 Restart=always
 RestartSec=2

@@ -14,9 +14,7 @@ use crate::{
     Hub,
     error::{Error, Failure},
     machines::{Ending, Greeting, PROTOCOL, Seat},
-    runner::{
-        Address, HELLO, Hello, LinkEnd, OTHER_PROTOCOL, PING, Pipe, REPLACED, SILENCE, Sorted, WITHDRAWN, Word, sort,
-    },
+    runner::{HELLO, Hello, LinkEnd, OTHER_PROTOCOL, PING, Pipe, REPLACED, SILENCE, Sorted, WITHDRAWN, Word, sort},
 };
 
 /// Close code: the hub restarts. Come back.

@@ -1,0 +1,3 @@
+//! Machines: the computers that hold sessions.
+
+pub(crate) mod calls;
