@@ -19,11 +19,12 @@ pub(crate) async fn add_machine(draft: MachineDraft) -> Result<NewMachine, Refus
     Ok(hub.machines.add(&who, draft).await?)
 }
 
-/// Removes a machine and closes its link; what runs on it is left alone.
+/// Removes a machine, closes its link and forgets its terminals; what runs on it is left alone.
 #[server(prefix = "/api", endpoint = "/remove_machine", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn remove_machine(name: String) -> Result<(), Refusal> {
     let (hub, who) = crate::failure::entered()?;
-    Ok(hub.machines.remove(&who, &name).await?)
+    hub.machines.remove(&who, &name).await?;
+    Ok(hub.terminals.forget_machine(&name).await?)
 }
 
 /// The program that a machine is given, for the install line.

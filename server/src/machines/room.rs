@@ -137,7 +137,7 @@ impl Machines {
 
     /// Gives the machine whose key `key` is its seat, for as long as the answer is kept. An older link of it must go.
     pub async fn connected(&self, key: &str, greeting: Greeting) -> Result<Seat, Error> {
-        let name = self.of_key(key).await?.ok_or_else(no_key)?;
+        let name = self.of_key(key).await?.ok_or_else(unknown)?;
         let greeting =
             Greeting { version: rules::words(&greeting.version), system: rules::words(&greeting.system), ..greeting };
         // Seated first, looked up then: a key that is withdrawn between the two finds the seat.
