@@ -8,9 +8,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     agents::Agents,
     auth::Auth,
+    caller::Caller,
     clock::Clock,
     config,
     db::Db,
+    error::Error,
     events::Events,
     images::Images,
     machines::Machines,
@@ -96,6 +98,12 @@ impl Hub {
             stop,
             lock: Arc::new(lock),
         })
+    }
+
+    /// Removes a machine, and forgets its terminals: neither room knows the other.
+    pub async fn remove_machine(&self, who: &Caller, name: &str) -> Result<(), Error> {
+        self.machines.remove(who, name).await?;
+        self.terminals.forget_machine(name).await
     }
 
     /// Ends: tells everything to stop, waits up to 10 s for what runs, writes the database back.

@@ -23,8 +23,7 @@ pub(crate) async fn add_machine(draft: MachineDraft) -> Result<NewMachine, Refus
 #[server(prefix = "/api", endpoint = "/remove_machine", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn remove_machine(name: String) -> Result<(), Refusal> {
     let (hub, who) = crate::failure::entered()?;
-    hub.machines.remove(&who, &name).await?;
-    Ok(hub.terminals.forget_machine(&name).await?)
+    Ok(hub.remove_machine(&who, &name).await?)
 }
 
 /// The program that a machine is given, for the install line.

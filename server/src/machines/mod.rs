@@ -3,7 +3,7 @@
 //!
 //! This room knows who may come: a machine is added with a one-time secret, joins with that, and has a key of its own from then
 //! on. It knows who is here: a link has a seat for as long as it is open. What goes over the link is not its business
-//! (`runner/` and `http/runner.rs` carry it, `terminals/link` fills it).
+//! (`runner/` and `http/runner.rs` carry it, `terminals/far` fills it).
 //!
 //! Never: a secret in a view, an event or a log; a secret stored in the clear; two links of one machine at a time.
 

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Address,
@@ -21,6 +21,8 @@ use crate::{
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 /// A link that was open for so long was a good one: the next pause is the first one again.
 const GOOD: Duration = Duration::from_secs(10);
+/// The longest that is waited for what still runs at the end.
+const LAST: Duration = Duration::from_secs(5);
 /// What a one-time secret begins with; anything else is a key.
 const JOIN: &str = "cmj_";
 
@@ -49,9 +51,15 @@ pub async fn run(options: RunnerOptions, stop: CancellationToken) -> anyhow::Res
     if options.only_join {
         return Ok(());
     }
-    let mut link = Link::open(http, hub, key.key, &keeping).await?;
+    let (tasks, over) = (TaskTracker::new(), stop.child_token());
+    let mut link = Link::open(http, hub, key.key, &keeping, &tasks, &over)?;
     let ended = keep_linked(&mut link, &keeping, &stop).await;
     keeping.say(if ended.is_ok() { "ended" } else { "refused" });
+    over.cancel();
+    tasks.close();
+    if tokio::time::timeout(LAST, tasks.wait()).await.is_err() {
+        tracing::warn!("some tasks did not end within {} s; they are dropped", LAST.as_secs());
+    }
     ended
 }
 

@@ -9,17 +9,19 @@ use futures_util::{
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Address,
     dial::{Socket, dial},
     keeping::Keeping,
-    words::{HELLO, Hello, LinkEnd, OTHER_PROTOCOL, PING, Pipe, REPLACED, SILENCE, Sorted, WITHDRAWN, Word, sort},
+    words::{HELLO, Hello, OTHER_PROTOCOL, PING, Pipe, REPLACED, SILENCE, Sorted, WITHDRAWN, Word, sort},
 };
 use crate::{
+    clock::Clock,
     error::{Failure, FailureKind},
     machines::{FactsReader, PROTOCOL, system},
+    terminals::Holder,
 };
 
 /// How often it is told how busy the machine is.
@@ -34,16 +36,20 @@ pub(super) struct Link {
     hub: Address,
     key: String,
     hello: Hello,
+    holder: Holder,
     facts: FactsReader,
 }
 
 impl Link {
-    /// Makes ready to dial. What this machine holds is opened once, for all links.
-    pub(super) async fn open(
+    /// Makes ready to dial. What this machine holds is opened once, for all links; what it does beside them runs in `tasks`
+    /// until `stop`.
+    pub(super) fn open(
         http: reqwest::Client,
         hub: Address,
         key: String,
         keeping: &Keeping,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let data = keeping.folder();
         let hello = Hello {
@@ -53,7 +59,8 @@ impl Link {
             data: data.to_string_lossy().into_owned(),
             hub: hub.to_string(),
         };
-        Ok(Self { http, hub, key, hello, facts: FactsReader::new(data) })
+        let holder = Holder::open(data, tasks.clone(), stop.clone(), Clock::default())?;
+        Ok(Self { http, hub, key, hello, holder, facts: FactsReader::new(data) })
     }
 
     /// Opens the link and serves it to its end; `None` after `stop`. A refusal for good is an error.
@@ -99,17 +106,11 @@ impl Link {
         let (mut sink, stream) = socket.split();
         let (Pipe { mut said, heard }, end) = Pipe::new();
         tokio::select! {
-            () = hold(end) => Ok(Lost("the terminals ended".into())),
+            () = self.holder.serve(end) => Ok(Lost("the terminals ended".into())),
             ended = hear(stream, heard) => ended,
             why = tell(&mut sink, &mut said, &mut self.facts) => Ok(Lost(why)),
         }
     }
-}
-
-/// Serves the terminals of this machine over one link.
-async fn hold(mut end: LinkEnd) {
-    while end.inn.recv().await.is_some() {}
-    drop(end.out);
 }
 
 /// Hands what the hub says to the terminals.

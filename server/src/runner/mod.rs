@@ -2,7 +2,7 @@
 //!
 //! It dials the hub and never listens, so it works behind any router. What it holds does not depend on the link: while the
 //! hub is away, sessions go on. A link is one WebSocket (`GET /runner`) of binary frames; the first byte says what follows:
-//! `0` and `1` belong to `terminals/link`, `2` is one of the words below (`words.rs`).
+//! `0` and `1` belong to `terminals/far`, `2` is one of the words below (`words.rs`).
 //!
 //! Never: a socket that listens; a secret in a log, in a list of processes, or over plain http to another machine; an order
 //! that is not from the hub that the machine joined.
@@ -17,5 +17,5 @@ mod words;
 pub use address::Address;
 pub use client::{RunnerOptions, run};
 pub(crate) use words::{
-    FRAME, HELLO, Hello, LinkEnd, OTHER_PROTOCOL, PING, Pipe, REPLACED, SILENCE, Sorted, WITHDRAWN, Word, sort,
+    FRAME, HELLO, Hello, OTHER_PROTOCOL, PING, Pipe, REPLACED, SILENCE, Sorted, WITHDRAWN, Word, sort,
 };

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     machines::Facts,
-    terminals::{BYTES, JSON},
+    terminals::{BYTES, JSON, LinkEnd},
 };
 
 /// The first byte of a frame that carries a [`Word`].
@@ -100,15 +100,7 @@ pub(crate) fn sort(frame: Bytes) -> Option<Sorted> {
     }
 }
 
-/// A link as the terminals see it: whole frames in and out.
-pub(crate) struct LinkEnd {
-    /// To the other machine.
-    pub(crate) out: mpsc::Sender<Bytes>,
-    /// From the other machine.
-    pub(crate) inn: mpsc::Receiver<Bytes>,
-}
-
-/// The same channels as the socket sees them.
+/// A [`LinkEnd`] as the socket sees it.
 pub(crate) struct Pipe {
     /// What the terminals say, for the socket.
     pub(crate) said: mpsc::Receiver<Bytes>,

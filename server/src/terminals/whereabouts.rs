@@ -82,7 +82,9 @@ impl Terminals {
 
     /// Forgets a machine that was removed, and the terminals on it. Their sessions run on there; nobody is there to end them.
     pub async fn forget_machine(&self, machine: &str) -> Result<(), Error> {
-        store::delete_on(&mut *self.inner.db.write().await?, machine).await?;
+        let mut tx = self.inner.db.write().await?;
+        store::delete_on(&mut *tx, machine).await?;
+        tx.commit().await?;
         let mut inner = self.inner.whereabouts.lock();
         inner.homes.retain(|_, home| home != machine);
         inner.machines.remove(machine);

@@ -123,12 +123,11 @@ Nothing was installed. If the hub was updated meanwhile, load the page Machines 
         fail "the hub's program does not run here: $(head -n 1 "$work/why")"
 }
 
+# Sessions are kept by tmux. Before anything else, for without it a machine is of no use.
 tmux_too() {
     ! has tmux || return 0
-    if [ -z "$root" ]; then
-        say "tmux is missing; terminals need it. Install it: apt-get install tmux, apk add tmux, or dnf install tmux"
-        return 0
-    fi
+    how="install it (apt-get install tmux, apk add tmux, or dnf install tmux) and run the line again"
+    [ -n "$root" ] || fail "tmux is needed; $how"
     say "Installing tmux"
     if has apt-get; then
         { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq tmux; } >"$work/tmux" 2>&1 || true
@@ -137,7 +136,7 @@ tmux_too() {
     elif has dnf; then
         dnf install -yq tmux >"$work/tmux" 2>&1 || true
     fi
-    has tmux || say "tmux could not be installed; install it by hand, terminals need it"
+    has tmux || fail "tmux is needed and could not be installed; $how"
 }
 
 # A runner that is here already must let go of its folder; its sessions are left alone.
@@ -249,11 +248,11 @@ install_runner() {
     work=$(mktemp -d)
     trap undo EXIT
     trap 'exit 1' HUP INT TERM
+    tmux_too
     download
     check_program
     stop_old
     join
-    tmux_too
     put_program
     start
     wait_for_link

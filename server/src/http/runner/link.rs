@@ -14,7 +14,8 @@ use crate::{
     Hub,
     error::{Error, Failure},
     machines::{Ending, Greeting, PROTOCOL, Seat},
-    runner::{HELLO, Hello, LinkEnd, OTHER_PROTOCOL, PING, Pipe, REPLACED, SILENCE, Sorted, WITHDRAWN, Word, sort},
+    runner::{Address, HELLO, Hello, OTHER_PROTOCOL, PING, Pipe, REPLACED, SILENCE, Sorted, WITHDRAWN, Word, sort},
+    terminals::Home,
 };
 
 /// Close code: the hub restarts. Come back.
@@ -40,7 +41,7 @@ impl End {
 pub(super) async fn hold(hub: &Hub, key: &str, address: String, socket: WebSocket) -> String {
     let (mut sink, mut stream) = socket.split();
     let end = match welcome(hub, key, address, &mut sink, &mut stream).await {
-        Ok((seat, hello)) => serve(hub, seat, &hello, &mut sink, stream).await,
+        Ok((seat, home)) => serve(hub, seat, home, &mut sink, stream).await,
         Err(end) => {
             // The words of a close frame are cut at 123 bytes.
             let refused = Word::Refused { code: end.code, why: end.why.clone() };
@@ -59,7 +60,7 @@ async fn welcome(
     address: String,
     sink: &mut SplitSink<WebSocket, Message>,
     stream: &mut SplitStream<WebSocket>,
-) -> Result<(Seat, Hello), End> {
+) -> Result<(Seat, Home), End> {
     let hello = match timeout(HELLO, stream.next()).await {
         Ok(Some(Ok(Message::Binary(frame)))) => sort(frame),
         _ => None,
@@ -79,27 +80,28 @@ async fn welcome(
     }
     let greeting =
         Greeting { version: hello.version.clone(), protocol: hello.protocol, system: hello.system.clone(), address };
+    let home = home(hello)?;
     let seat = hub.machines.connected(key, greeting).await.map_err(|error| match error {
         Error::Refused(failure) => End::new(WITHDRAWN, failure.message),
         inside => End::new(LATER, Failure::from(inside).message),
     })?;
     let word = Word::Welcome { machine: seat.machine().to_owned() };
     send(sink, word.frame()).await?;
-    Ok((seat, hello))
+    Ok((seat, home))
 }
 
 /// Carries frames both ways until something ends the link.
 async fn serve(
     hub: &Hub,
     mut seat: Seat,
-    hello: &Hello,
+    home: Home,
     sink: &mut SplitSink<WebSocket, Message>,
     stream: SplitStream<WebSocket>,
 ) -> End {
     let (Pipe { mut said, heard }, end) = Pipe::new();
     let (ended, machine) = (seat.ended(), seat.machine().to_owned());
     tokio::select! {
-        () = terminals(hub, &machine, hello, end) => End::new(LATER, "the terminals of this machine ended"),
+        () = hub.terminals.connect(&machine, home, end) => End::new(LATER, "the terminals of this machine ended"),
         end = hear(stream, heard, &mut seat) => end,
         end = tell(sink, &mut said) => end,
         ending = ended => match ending {
@@ -110,10 +112,15 @@ async fn serve(
     }
 }
 
-/// Serves the terminals of one machine over its link.
-async fn terminals(_hub: &Hub, _machine: &str, _hello: &Hello, mut end: LinkEnd) {
-    while end.inn.recv().await.is_some() {}
-    drop(end.out);
+/// Where the machine keeps its things, and how it reaches the hub: what it says, if that can be.
+fn home(hello: Hello) -> Result<Home, End> {
+    let not = |what: &str| End::new(NOT_UNDERSTOOD, format!("what the runner says of its {what} is not understood"));
+    // It was up to the runner whether that way is encrypted.
+    let hub = Address::new(&hello.hub, true).map_err(|_| not("way to the hub"))?;
+    if !hello.data.starts_with('/') || hello.data.contains(char::is_control) {
+        return Err(not("data folder"));
+    }
+    Ok(Home { data: hello.data, hub: hub.to_string() })
 }
 
 /// Hands what the runner says to the terminals, and its words to its seat.
