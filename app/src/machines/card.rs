@@ -72,7 +72,8 @@ fn facts(machine: MachineView, hubs: Option<String>) -> AnyView {
     };
     let (since, line) = (machine.since, machine.join_expires_at);
     let age = since.filter(|_| state != MachineState::Invited).map(|since| {
-        view! { <span class="quiet" title=exact(since)>{move || format!("for {}", span(live.now.get() - since.millis()))}</span> }
+        let words = move || format!("for {}", span(live.now.get() - since.millis()));
+        view! { <span class="quiet"><span title=exact(since)>{words}</span> {own.then_some(" · the hub's own")}</span> }
     });
     let valid = move || match (line, state) {
         (Some(end), _) if end.millis() > live.now.get() => {
@@ -98,7 +99,6 @@ fn facts(machine: MachineView, hubs: Option<String>) -> AnyView {
             <h2>{machine.name}</h2>
             <StatusBadge word=state.word() class=class />
             {age}
-            {own.then(|| view! { <span class="quiet">"the hub's own"</span> })}
         </header>
         {(!about.is_empty()).then(|| view! { <p class="about">{about}</p> })}
         {move || valid().map(|words| view! { <p class="quiet">{words}</p> })}
