@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { scene, until } from './program.mjs';
-import { drawButton, fillForm, inGallery, live, open, setUp, signIn } from './screens.mjs';
+import { drawButton, fillForm, inGallery, live, open, setUp, shows, signIn } from './screens.mjs';
 
 const NASTY = '<img src=x onerror=alert(1)>"\'</script><script>alert(2)</script>';
 
@@ -26,6 +26,21 @@ scene('markup in prompts, names and labels is shown as text and runs nowhere', a
     await page.reload();
     await live(page);
     await page.getByText('<script>alert(2)</script>').first().waitFor();
+    assert.equal(await page.locator('img[src="x"]').count(), 0);
+});
+
+scene('the title and the lines of a terminal are text, on its page and on the wall', async ({ hub, page }) => {
+    await setUp(page, hub);
+    const script = String.raw`printf '\033]0;<img src=x onerror=alert(4)>\007<img src=x onerror=alert(5)>\n'; exec cat`;
+    hub.command(['terminal', 'start', 'nasty', '--', 'sh', '-c', script]);
+    await open(page, '/terminals/nasty');
+    await page.getByText('alert(4)').first().waitFor();
+    await shows(page, 'alert(5)');
+    assert.equal(await page.locator('img[src="x"]').count(), 0);
+    await open(page, '/terminals');
+    await page.locator('.thumb').filter({ hasText: 'alert(5)' }).waitFor();
+    await page.reload();
+    await live(page);
     assert.equal(await page.locator('img[src="x"]').count(), 0);
 });
 

@@ -25,6 +25,27 @@ scene('what one tab draws is in the other within two seconds', async ({ hub, pag
     await other.getByText('made beside it').first().waitFor({ timeout: 4_000 });
 });
 
+scene('what changes between the render of a page and its first word from the hub is not missed', async ({ hub, page, watch }) => {
+    await setUp(page, hub);
+    watch.expect(/502/);
+    let release;
+    const gate = new Promise((resolve) => { release = resolve; });
+    // A slow line, and a proxy that answers for a hub it does not reach: the browser gives such a stream up for good.
+    let asked = 0;
+    await page.route(/\/live(\?|$)/, async (route) => {
+        asked += 1;
+        if (asked > 1) return route.continue();
+        await gate;
+        return route.fulfill({ status: 502, body: '' });
+    });
+    await page.goto('/overview');
+    await until('the page asks', async () => asked === 1);
+    hub.command(['token', 'create', '--name', 'made in between', '--agent', 'b']);
+    release();
+    await page.getByText('made in between').first().waitFor({ timeout: 6_000 });
+    assert.equal(asked, 2);
+});
+
 scene('a restart is told as reconnecting, and the page comes back by itself with the truth', async ({ hub, page, watch }) => {
     await setUp(page, hub);
     await open(page, '/images');

@@ -84,7 +84,9 @@ export class Program {
 
     /** Runs another command of the program on the same data, beside it; returns its standard output. */
     command(args, input = '') {
-        const done = spawnSync(BIN, [...args, '--data', this.data], { input, encoding: 'utf8', env: environment() });
+        // By the environment: what follows `--` is not ours.
+        const env = { ...environment(), CENTRAL_MCP_DATA: this.data };
+        const done = spawnSync(BIN, args, { input, encoding: 'utf8', env });
         assert.equal(done.status, 0, `central-mcp ${args.join(' ')}: ${done.stderr}`);
         return done.stdout.trim();
     }

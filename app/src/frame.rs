@@ -130,9 +130,11 @@ pub(crate) fn document() -> impl IntoView {
         }
         response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
+    // Before anything is read for the page: what is committed from here on, the browser asks for (live.rs).
+    let seq = use_context::<server::Hub>().map(|hub| hub.events.follow().borrow().to_string());
     view! {
         <!DOCTYPE html>
-        <html lang="en" data-theme=theme() data-now=now().to_string() data-home=home()>
+        <html lang="en" data-theme=theme() data-now=now().to_string() data-seq=seq data-home=home()>
             <head>
                 {head("")}
                 <script type="importmap" nonce=nonce inner_html=crate::site::import_map()></script>
@@ -157,9 +159,20 @@ pub(crate) fn now() -> i64 {
     }
     #[cfg(not(feature = "ssr"))]
     {
-        let root = document_element();
-        root.and_then(|root| root.get_attribute("data-now")?.parse().ok()).unwrap_or(0)
+        number("data-now").unwrap_or(0)
     }
+}
+
+/// The newest event that the document was surely rendered from. Only in the browser.
+#[cfg(feature = "hydrate")]
+pub(crate) fn rendered_from() -> Option<i64> {
+    number("data-seq")
+}
+
+/// A number that the document carries.
+#[cfg(not(feature = "ssr"))]
+fn number(attribute: &str) -> Option<i64> {
+    document_element()?.get_attribute(attribute)?.parse().ok()
 }
 
 #[cfg(not(feature = "ssr"))]

@@ -89,7 +89,7 @@ pub(crate) fn live() -> Live {
 
 #[cfg(feature = "hydrate")]
 mod browser {
-    use std::time::Duration;
+    use std::{cell::Cell, time::Duration};
 
     use leptos::prelude::*;
     use serde::Deserialize;
@@ -107,6 +107,11 @@ mod browser {
     /// How long it is only said to reconnect.
     const PATIENCE: Duration = Duration::from_secs(10);
 
+    thread_local! {
+        /// The newest event that this page knows: at first the one that it was rendered from.
+        static KNOWN: Cell<Option<i64>> = const { Cell::new(None) };
+    }
+
     #[derive(Deserialize)]
     struct Change {
         topic: Topic,
@@ -122,11 +127,15 @@ mod browser {
         live.now.set(js_now());
         let _ = set_interval_with_handle(move || live.now.set(js_now()), TICK);
         let _ = set_interval_with_handle(move || leptos::task::spawn_local(ping(live)), PING);
+        KNOWN.set(crate::frame::rendered_from());
         open_stream(live);
     }
 
+    /// Opens the stream after what is known, so that nothing is missed on the way here, nor while a stream was refused. One that
+    /// only broke is opened again by the browser, which says what came last.
     fn open_stream(live: Live) {
-        let Ok(source) = EventSource::new("/live") else { return };
+        let address = KNOWN.get().map_or_else(|| "/live".to_owned(), |known| format!("/live?after={known}"));
+        let Ok(source) = EventSource::new(&address) else { return };
         on(&source, "open", move |_| {
             live.link.set(Link::Live(None));
             leptos::task::spawn_local(ping(live));
@@ -140,6 +149,7 @@ mod browser {
             }
         });
         on(&source, "change", move |event| {
+            heard(&event);
             if let Some(change) = read::<Change>(&event) {
                 live.signal(change.topic).update(|version| *version += 1);
             }
@@ -151,7 +161,8 @@ mod browser {
                 });
             }
         });
-        on(&source, "resync", move |_| {
+        on(&source, "resync", move |event| {
+            heard(&event);
             let all = [Topic::Auth, Topic::Services, Topic::Images, Topic::Terminals, Topic::Agents, Topic::Machines];
             for topic in all {
                 live.signal(topic).update(|version| *version += 1);
@@ -183,6 +194,10 @@ mod browser {
         let _ = source.add_event_listener_with_callback(name, act.as_ref().unchecked_ref());
         // Lives as long as the page.
         act.forget();
+    }
+
+    fn heard(event: &MessageEvent) {
+        KNOWN.set(event.last_event_id().parse().ok().or(KNOWN.get()));
     }
 
     fn read<T: for<'de> Deserialize<'de>>(event: &MessageEvent) -> Option<T> {

@@ -12,9 +12,12 @@ mod comfyui_real;
 mod disk;
 #[path = "../../server/tests/comfyui/fake.rs"]
 mod fake;
+mod floods;
 mod kill;
 mod oauth;
 mod program;
 mod runner;
+mod runner_link;
 mod strangers;
 mod terminals;
+mod viewers;

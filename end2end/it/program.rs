@@ -142,8 +142,20 @@ impl Hub {
         Self::start_by(command, data, port)
     }
 
-    fn start_by(mut command: Command, data: &Path, port: u16) -> Self {
-        command.arg("serve").arg("--data").arg(data).args(["--listen", &format!("127.0.0.1:{port}")]);
+    /// Starts it on a free port of every address of this machine; it answers to `host` too.
+    pub(crate) fn start_for(data: &Path, host: &str) -> Self {
+        let port = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+        let mut command = program();
+        command.env("CENTRAL_MCP_PUBLIC_URL", format!("http://{host}:{port}"));
+        Self::start_on(command, data, &format!("0.0.0.0:{port}"))
+    }
+
+    fn start_by(command: Command, data: &Path, port: u16) -> Self {
+        Self::start_on(command, data, &format!("127.0.0.1:{port}"))
+    }
+
+    fn start_on(mut command: Command, data: &Path, address: &str) -> Self {
+        command.arg("serve").arg("--data").arg(data).args(["--listen", address]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (kept, mut errors) = (log.clone(), child.stderr.take().unwrap());
@@ -171,6 +183,11 @@ impl Hub {
         let port = url.rsplit(':').next().unwrap().parse().unwrap();
         let setup = link.contains("/setup").then_some(link);
         Self { child, url, setup, port, log }
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it logged so far.

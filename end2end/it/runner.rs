@@ -1,5 +1,4 @@
 //! Machines beside the hub's own: joined by the real install script, held by real runners, refused for good reasons.
-//!
 //! Terminals over a link are in `runner_link.rs`.
 
 use std::{
@@ -22,25 +21,29 @@ use crate::{
 };
 
 /// The longest that something takes which should be at once, on a busy machine.
-const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// A hub, and somebody who may add machines.
-struct Scene {
-    hub: Hub,
-    operator: Client,
-    folder: Folder,
+pub(crate) struct Scene {
+    pub(crate) hub: Hub,
+    pub(crate) operator: Client,
+    pub(crate) folder: Folder,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        Self::with(Hub::start)
+    }
+
+    pub(crate) fn with(start: impl FnOnce(&Path) -> Hub) -> Self {
         let folder = Folder::new();
-        let hub = Hub::start(folder.path());
+        let hub = start(folder.path());
         let operator = hub.client(&token(folder.path(), "operator"));
         Self { hub, operator, folder }
     }
 
     /// Adds a machine; its one-time secret.
-    async fn add(&self, name: &str) -> String {
+    pub(crate) async fn add(&self, name: &str) -> String {
         let made = self.operator.call("add_machine", json!({ "draft": { "name": name } })).await.json();
         made["join"].as_str().unwrap().to_owned()
     }
@@ -66,11 +69,11 @@ impl Scene {
         .await
     }
 
-    async fn when_state(&self, name: &str, state: &str) -> Value {
+    pub(crate) async fn when_state(&self, name: &str, state: &str) -> Value {
         self.when(name, state, |view| view["state"] == state).await
     }
 
-    async fn remove(&self, name: &str) {
+    pub(crate) async fn remove(&self, name: &str) {
         self.operator.call("remove_machine", json!({ "name": name })).await.json();
     }
 
@@ -164,18 +167,21 @@ fn kill_tmux(data: &Path) {
 }
 
 /// A runner that the test has started itself.
-struct Runner {
-    child: Child,
-    data: tempfile::TempDir,
+pub(crate) struct Runner {
+    pub(crate) child: Child,
+    pub(crate) data: tempfile::TempDir,
 }
 
 impl Runner {
-    fn start(hub: &str, token: &str) -> Self {
+    pub(crate) fn start(hub: &str, token: &str) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), &["--hub", hub, "--token", token])
     }
 
     fn start_in(data: tempfile::TempDir, args: &[&str]) -> Self {
-        let mut command = program();
+        Self::start_by(program(), data, args)
+    }
+    /// By a command that ends where the program's arguments begin.
+    pub(crate) fn start_by(mut command: Command, data: tempfile::TempDir, args: &[&str]) -> Self {
         command.arg("runner").args(args).arg("--data").arg(data.path());
         let log = std::fs::File::create(data.path().join("log")).unwrap();
         Self { child: command.stdin(Stdio::null()).stderr(log).spawn().unwrap(), data }

@@ -324,7 +324,12 @@ async fn foreign_names_and_foreign_pages_are_refused() {
 
 /// Signs the owner in as the form does; the cookie.
 pub(crate) async fn sign_in(hub: &Hub) -> String {
-    let form = format!("name=ada&password={}", PASSWORD.replace(' ', "+"));
+    sign_in_as(hub, "ada").await
+}
+
+/// The same of somebody else with this password.
+pub(crate) async fn sign_in_as(hub: &Hub, name: &str) -> String {
+    let form = format!("name={name}&password={}", PASSWORD.replace(' ', "+"));
     let ask = http()
         .post(format!("{}/login", hub.url))
         .header("content-type", "application/x-www-form-urlencoded")

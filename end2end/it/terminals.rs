@@ -1,6 +1,12 @@
 //! Terminals as a script meets them: the command line, the socket with a token, and what is refused.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::header;
@@ -16,46 +22,58 @@ use crate::{
 };
 
 /// The longest that anything here may take, also on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One open socket, and what came over it.
-struct Line {
-    socket: WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>,
+pub(crate) struct Line {
+    pub(crate) socket: WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>,
     /// All terminal bytes since the last `clear`.
-    seen: String,
+    pub(crate) seen: String,
     /// The last state that was told.
-    state: Value,
+    pub(crate) state: Value,
     /// The last refusal.
-    refused: Option<String>,
+    pub(crate) refused: Option<String>,
     /// The close code.
-    closed: Option<u16>,
+    pub(crate) closed: Option<u16>,
 }
 
 impl Line {
-    async fn open(hub: &Hub, token: &str, name: &str) -> Self {
+    pub(crate) async fn open(hub: &Hub, token: &str, name: &str) -> Self {
         Self::of(asked(hub, name, &[("authorization", &format!("Bearer {token}"))])).await.expect("the socket opens")
     }
 
-    async fn of(request: Request<()>) -> Result<Self, Error> {
+    pub(crate) async fn of(request: Request<()>) -> Result<Self, Error> {
         let (socket, _) = tokio::time::timeout(PATIENCE, connect_async(request)).await.expect("in time")?;
         Ok(Self { socket, seen: String::new(), state: Value::Null, refused: None, closed: None })
     }
 
-    async fn send(&mut self, frame: impl Into<Vec<u8>>) {
+    /// Reads on in the background, as a page does that nobody looks at; the number of bytes so far.
+    pub(crate) fn drained(self) -> Arc<AtomicUsize> {
+        let bytes = Arc::new(AtomicUsize::new(0));
+        let (counted, mut socket) = (bytes.clone(), self.socket);
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = socket.next().await {
+                counted.fetch_add(message.len(), Ordering::Relaxed);
+            }
+        });
+        bytes
+    }
+
+    pub(crate) async fn send(&mut self, frame: impl Into<Vec<u8>>) {
         // A socket that the hub has closed says so when it is read.
         let _ = self.socket.send(Message::binary(frame.into())).await;
     }
 
-    async fn types(&mut self, text: &str) {
+    pub(crate) async fn types(&mut self, text: &str) {
         self.send(format!("0{text}")).await;
     }
 
-    async fn asks(&mut self, request: Value) {
+    pub(crate) async fn asks(&mut self, request: Value) {
         self.send(format!("1{request}")).await;
     }
 
     /// Reads until `good`.
-    async fn until(&mut self, what: &str, good: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&mut self, what: &str, good: impl Fn(&Self) -> bool) {
         let reading = async {
             while !good(self) {
                 match self.socket.next().await {
@@ -87,18 +105,18 @@ impl Line {
         }
     }
 
-    async fn sees(&mut self, text: &str) {
+    pub(crate) async fn sees(&mut self, text: &str) {
         self.until(text, |line| line.seen.contains(text)).await;
     }
 
-    async fn closes(&mut self, code: u16) {
+    pub(crate) async fn closes(&mut self, code: u16) {
         self.until(&format!("close {code}"), |line| line.closed.is_some()).await;
         assert_eq!(self.closed, Some(code));
     }
 }
 
 /// A request for a socket.
-fn asked(hub: &Hub, name: &str, headers: &[(&'static str, &str)]) -> Request<()> {
+pub(crate) fn asked(hub: &Hub, name: &str, headers: &[(&'static str, &str)]) -> Request<()> {
     let mut request =
         format!("ws://127.0.0.1:{}/terminals/{name}/ws", hub.port).into_client_request().expect("a request");
     for (key, value) in headers {
@@ -108,7 +126,7 @@ fn asked(hub: &Hub, name: &str, headers: &[(&'static str, &str)]) -> Request<()>
 }
 
 /// The status of a refused upgrade.
-async fn refused(request: Request<()>) -> u16 {
+pub(crate) async fn refused(request: Request<()>) -> u16 {
     match Line::of(request).await {
         Err(Error::Http(answer)) => answer.status().as_u16(),
         Err(other) => panic!("{other}"),
@@ -117,7 +135,7 @@ async fn refused(request: Request<()>) -> u16 {
 }
 
 /// A hub with the shell `one`, and an operator's token.
-async fn scene() -> (Folder, Hub, String) {
+pub(crate) async fn scene() -> (Folder, Hub, String) {
     let folder = Folder::new();
     let hub = Hub::start(folder.path());
     let operator = token(folder.path(), "operator");

@@ -81,7 +81,8 @@ enum Verb {
     },
     /// Try any bytes at an entry that takes them from outside (x86-64 Linux).
     Fuzz {
-        /// A program of server/fuzz: `mcp` (messages of agents) or `terminal` (what programs say in terminals).
+        /// A program of server/fuzz: `mcp` (messages of agents), `terminal` (what programs say in terminals) or `frames` (what
+        /// viewers say on a terminal's socket).
         #[arg(default_value = "mcp")]
         target: String,
         /// How many inputs.

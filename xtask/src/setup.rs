@@ -29,6 +29,8 @@ const FOR_TESTS: &[Tool] = &[
     tool("chromium", &["chromium", "fonts-liberation"], "is the browser of the browser tests"),
     tool("python3", &["python3", "python3-venv"], "runs ComfyUI and makes the scratch database"),
     tool("gcc", &["gcc", "libc6-dev"], "compiles the stand-ins for CUDA"),
+    tool("ip", &["iproute2"], "makes a network of its own for a runner"),
+    tool("curl", &["curl"], "runs the line that installs a runner"),
     tool("readelf", &["binutils"], "reads what torch wants of CUDA"),
 ];
 

@@ -13,11 +13,15 @@ use super::{
 use crate::{
     auth::{NewToken, TokenDraft},
     caller::{Actor, Role},
+    clock::MINUTE,
     config,
     error::{Error, Failure, FailureKind},
     id::TokenId,
     terminals::{LiveSession, StartSession},
 };
+
+/// Who was quiet for so long is at rest.
+const REST: i64 = MINUTE;
 
 impl Agents {
     /// Compares what is wanted with what runs, and moves it there: starts what should run (with back-off), ends what should
@@ -58,11 +62,23 @@ impl Agents {
         Ok(format!("{running} of {} agents run, {waiting} need somebody", rows.len()))
     }
 
+    /// Whether nothing is expected of the crew: for a minute nobody wrote into their terminal or called, and who should run
+    /// was seen to run, and nobody else.
+    pub async fn at_rest(&self) -> Result<bool, Error> {
+        let (rows, tokens) = tokio::try_join!(store::list(self.db.read()), self.auth.tokens(&KEEPER))?;
+        let (crew, now) = (self.seen(), self.clock.now());
+        Ok(rows.iter().all(|row| {
+            let seen = crew.get(&row.id);
+            let runs = seen.is_some_and(|seen| seen.life.up.is_some());
+            let (called, _) = of_tokens(&tokens, &row.draft.slug, row.token_id);
+            let last = called.max(seen.and_then(|seen| seen.activity));
+            runs == (row.wanted == Wanted::Running) && last.is_none_or(|at| now.since(at) >= REST)
+        }))
+    }
+
     /// Moves one session towards what is wanted of it.
     async fn keep(&self, row: &AgentRow, live: Option<&LiveSession>) -> Result<(), Error> {
-        if let Some(machine) = &row.draft.machine
-            && self.terminals.away(machine).is_some()
-        {
+        if self.lost(row).is_some() {
             return Ok(()); // its session may run, and nobody knows
         }
         let now = self.clock.now();
@@ -264,12 +280,20 @@ impl Agents {
     /// Ends a session if it runs, revokes its token, removes what held it. The caller holds the turn.
     pub(super) async fn end(&self, actor: &Actor, row: &AgentRow) -> Result<(), Error> {
         let name = terminal(&row.draft.slug);
+        if let Some(machine) = self.lost(row) {
+            let message = format!(
+                "the machine {machine} is not connected, so the session of {} there cannot be ended now; an agent that is \
+                 stopped ends as soon as its machine is back",
+                row.draft.name
+            );
+            return Err(outside(message));
+        }
         if self.terminals.live().await?.iter().any(|session| session.name == name) {
             self.terminals.stop_session(actor, &name).await?;
         }
         self.revoke(row.token_id).await?;
-        let machine = row.draft.machine.as_deref();
-        if let Err(error) = self.terminals.forget(machine, &files::stale(&row.draft.slug)).await {
+        let machine = self.terminals.machine_of(&name);
+        if let Err(error) = self.terminals.forget(machine.as_deref(), &files::stale(&row.draft.slug)).await {
             // The token in it is worth nothing any more.
             tracing::warn!(%error, agent = row.draft.slug, "an old configuration of an agent cannot be removed");
         }
@@ -279,6 +303,12 @@ impl Agents {
         seen.problem = None;
         seen.life = Default::default();
         Ok(())
+    }
+
+    /// The machine that its session is on, if that is not connected.
+    fn lost(&self, row: &AgentRow) -> Option<String> {
+        let machine = self.terminals.machine_of(&terminal(&row.draft.slug))?;
+        self.terminals.away(&machine).map(|_| machine)
     }
 
     /// A fresh token in place of the old one.

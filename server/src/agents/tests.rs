@@ -20,6 +20,7 @@ use crate::{
     terminals::Terminals,
 };
 
+mod far;
 mod lives;
 mod rooms;
 mod screens;

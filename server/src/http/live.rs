@@ -1,6 +1,7 @@
 //! `GET /live`: server-sent events that tell a page what to fetch again, and how far running images are.
 //!
-//! * `event: change`, `id: SEQ`, data `{"seq", "topic"}`: something was committed. Resumes by `Last-Event-ID`.
+//! * `event: change`, `id: SEQ`, data `{"seq", "topic"}`: something was committed. Resumes by `Last-Event-ID`; a page that opens
+//!   the stream for the first time says in `?after=SEQ` what it was rendered from, so that nothing in between is missed.
 //! * `event: progress`, data `{"image", "progress"}`: not stored, not resumed.
 //! * `event: resync`, `id: SEQ`: too much was missed; fetch everything.
 //!
@@ -11,7 +12,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use axum::{
     Extension,
     extract::State,
-    http::HeaderMap,
+    http::{HeaderMap, Uri},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
@@ -33,17 +34,18 @@ const LOOK: Duration = Duration::from_secs(2);
 pub(super) async fn live(
     State(shared): State<Arc<Shared>>,
     Extension(visit): Extension<Visit>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     visit.caller()?.must(Right::Look)?;
-    let after = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
+    let begins = After { page: page(&uri), stream: stream_id(&headers) };
     let (sender, receiver) = mpsc::channel(32);
     let stop = shared.hub.stop.clone();
     shared.hub.tasks.clone().spawn(async move {
         tokio::select! {
             () = stop.cancelled() => {}
             () = sender.closed() => {}
-            result = feed(&shared, &visit, after, &sender) => if let Err(error) = result {
+            result = feed(&shared, &visit, begins, &sender) => if let Err(error) = result {
                 tracing::warn!(%error, "a live stream broke");
             }
         }
@@ -56,24 +58,40 @@ pub(super) async fn live(
     Ok(([("x-accel-buffering", "no")], Sse::new(stream).keep_alive(keep_alive)).into_response())
 }
 
+/// The event after which a stream begins.
+#[derive(Clone, Copy)]
+struct After {
+    /// What the page was rendered from.
+    page: Option<i64>,
+    /// What the stream said last, before it broke: newer than the page.
+    stream: Option<i64>,
+}
+
+fn page(uri: &Uri) -> Option<i64> {
+    let mut pairs = url::form_urlencoded::parse(uri.query()?.as_bytes());
+    pairs.find(|(name, _)| name == "after")?.1.parse().ok()
+}
+
+fn stream_id(headers: &HeaderMap) -> Option<i64> {
+    headers.get("last-event-id")?.to_str().ok()?.parse().ok()
+}
+
 /// Sends until the page is gone or the credential is no longer valid.
-async fn feed(shared: &Shared, visit: &Visit, after: Option<i64>, sender: &mpsc::Sender<Event>) -> Result<(), Error> {
+async fn feed(shared: &Shared, visit: &Visit, begins: After, sender: &mpsc::Sender<Event>) -> Result<(), Error> {
     let hub = &shared.hub;
     // Subscribe first, then read: what happens in between comes twice at most, never not at all.
     let (mut changed, mut progress) = (hub.events.follow(), hub.images.follow());
     let newest = hub.events.newest().await?;
-    let mut seen = match after {
-        Some(after) if (0..=REPLAY).contains(&(newest - after)) => after,
-        Some(_) => {
-            let _ = sender.send(resync(newest)).await;
-            newest
-        }
-        None => {
-            let hello = Event::default().event("hello").id(newest.to_string()).retry(Duration::from_secs(1)).data("{}");
-            let _ = sender.send(hello).await;
-            newest
-        }
-    };
+    let known = begins.stream.or(begins.page);
+    let replayed = known.filter(|known| (0..=REPLAY).contains(&(newest - known)));
+    let mut seen = replayed.unwrap_or(newest);
+    if begins.stream.is_none() {
+        let hello = Event::default().event("hello").id(seen.to_string()).retry(Duration::from_secs(1)).data("{}");
+        let _ = sender.send(hello).await;
+    }
+    if known.is_some() && replayed.is_none() {
+        let _ = sender.send(resync(newest)).await;
+    }
     let mut look = true;
     let mut ticks = tokio::time::interval(LOOK);
     loop {

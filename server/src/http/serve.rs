@@ -28,7 +28,13 @@ use tower_http::{
     trace::TraceLayer,
 };
 
-use super::{guard, guard::Hosts, live, routes, runner, share, terminals, visit};
+use super::{
+    guard,
+    guard::Hosts,
+    live, routes, runner, share,
+    terminals::{self, Patience},
+    visit,
+};
 use crate::{
     Hub,
     clock::Stopwatch,
@@ -67,6 +73,7 @@ pub(super) struct Shared {
     pub(super) oauth: Option<Arc<str>>,
     /// How often a network may come with a machine's secret that is none.
     pub(super) strange: Pace<String>,
+    pub(super) patience: Patience,
 }
 
 /// How the hub is reached.
@@ -82,6 +89,11 @@ pub struct ServeOptions {
 
 /// Every route with every layer. `pages` are the routes of the crate `app`; they pass the same layers.
 pub fn router(hub: Hub, pages: Router, options: &ServeOptions) -> Router {
+    patient(hub, pages, options, Patience::default())
+}
+
+/// The same, with its own patience for viewers of terminals.
+pub(super) fn patient(hub: Hub, pages: Router, options: &ServeOptions, patience: Patience) -> Router {
     let domain = options.public_url.as_ref().and_then(|url| url.host_str().map(str::to_owned));
     let shared = Arc::new(Shared {
         hub,
@@ -92,6 +104,7 @@ pub fn router(hub: Hub, pages: Router, options: &ServeOptions) -> Router {
         public_file: options.public_file,
         oauth: options.oauth.as_deref().map(Into::into),
         strange: Pace::new(STRANGE, STRANGE, NETWORKS),
+        patience,
     });
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))

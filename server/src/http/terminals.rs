@@ -3,7 +3,14 @@
 //! The words on them are in `terminals/model.rs`, and in ARCHITECTURE.md for people who write a client. A browser comes with its
 //! cookie and, as a subprotocol, a ticket that only our own page can have got; a program comes with a bearer token.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Extension,
@@ -16,7 +23,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::{
-    SinkExt as _, StreamExt as _,
+    FutureExt as _, SinkExt as _, StreamExt as _,
     stream::{SplitSink, SplitStream},
 };
 use tokio::sync::{mpsc, watch};
@@ -25,15 +32,28 @@ use super::{Visit, serve::Shared, visit::Credential};
 use crate::{
     clock::Stopwatch,
     error::{Error, Failure, FailureKind},
-    terminals::{BYTES, Closing, Eyes, FRAME, Hands, JSON, Next, Notice, Pace, Request, SUBPROTOCOL, Who},
+    terminals::{Closing, Eyes, FRAME, Hands, JSON, Next, Notice, Pace, Request, SUBPROTOCOL, Said, Who},
 };
 
-/// Buffers of a socket: small, since there may be a thousand.
-const BUFFER: usize = 4 << 10;
-/// How often a ping is sent. After three without a word the viewer is gone.
-const PING: Duration = Duration::from_secs(30);
-/// A viewer that takes nothing for so long is gone; a sleeping laptop comes back by itself.
-const STALLED: Duration = Duration::from_secs(60);
+/// What a socket reads at once, and what waits to be sent together: little, since there may be a thousand.
+const BUFFER: usize = 1 << 10;
+/// After so many pings without a word the viewer is gone. Browsers answer them by themselves.
+const SILENT: u32 = 3;
+/// When a viewer is taken for gone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// How often a ping is sent.
+    pub(super) ping: Duration,
+    /// A viewer that takes nothing for so long is gone; a sleeping laptop comes back by itself.
+    pub(super) stalled: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { ping: Duration::from_secs(30), stalled: Duration::from_secs(60) }
+    }
+}
+
 /// How often it is asked whether the credential still holds, beside every change of accounts.
 const LOOK: Duration = Duration::from_secs(5);
 /// Facts beside the screen change no faster than this: a thousand viewers that come at once are told of in few words.
@@ -108,28 +128,60 @@ pub(super) fn open(
     entry: Entry,
     alive: impl Future<Output = ()> + Send + 'static,
 ) -> Response {
-    let tasks = shared.hub.tasks.clone();
     upgrade
         .protocols([SUBPROTOCOL])
         .max_message_size(FRAME)
         .max_frame_size(FRAME)
         .read_buffer_size(BUFFER)
-        .write_buffer_size(0)
+        .write_buffer_size(BUFFER)
         .on_upgrade(move |socket| {
-            tasks.track_future(async move {
-                metrics::gauge!("central_mcp_viewers").increment(1.0);
-                hold(&shared, entry, socket, alive).await;
-                metrics::gauge!("central_mcp_viewers").decrement(1.0);
-            })
+            let tasks = shared.hub.tasks.clone();
+            // Each viewer's task is as large as all that it may ever wait for. What a future is handed, it keeps a place for to
+            // its end: so it is handed the halves and a box, and what is seldom waited for is boxed below.
+            let (sink, stream) = socket.split();
+            tasks.track_future(hold(shared, entry, sink, stream, Box::pin(alive)))
         })
         .into_response()
 }
 
+/// What the half that listens has for the half that shows.
+enum Aside {
+    /// They want a sign of life.
+    Alive,
+    /// What they asked was not done, and why.
+    Refused(String),
+    /// Whether they see the terminal, or another page.
+    Visible(bool),
+}
+
 /// Serves one socket to its end.
-async fn hold(shared: &Shared, entry: Entry, socket: WebSocket, alive: impl Future<Output = ()>) {
-    let (mut sink, stream) = socket.split();
-    let (hands, eyes) = match shared.hub.terminals.join(entry.who, &entry.name, &entry.address).await {
-        Ok(joined) => joined,
+async fn hold(
+    shared: Arc<Shared>,
+    entry: Entry,
+    sink: SplitSink<WebSocket, Message>,
+    stream: SplitStream<WebSocket>,
+    alive: Pin<Box<dyn Future<Output = ()> + Send>>,
+) {
+    metrics::gauge!("central_mcp_viewers").increment(1.0);
+    let mut sink = Sink { sink, stalled: shared.patience.stalled };
+    let joined = Box::pin(shared.hub.terminals.join(entry.who, &entry.name, &entry.address)).await;
+    match joined {
+        Ok((hands, eyes)) => {
+            let (say, said) = mpsc::channel(8);
+            let heard = AtomicBool::new(true);
+            let why = tokio::select! {
+                biased;
+                // First, since who types waits for it.
+                why = listen(&hands, stream, say, &heard) => why,
+                why = look(&hands, eyes, &mut sink, said, &heard, shared.patience.ping) => why,
+                () = alive => Some(Closing::Withdrawn),
+                () = shared.hub.stop.cancelled() => Some(Closing::Restart),
+            };
+            hands.leave();
+            if let Some(why) = why {
+                close(&mut sink, why, why.words()).await;
+            }
+        }
         Err(error) => {
             let failure = Failure::from(error);
             let why = match failure.kind {
@@ -138,24 +190,36 @@ async fn hold(shared: &Shared, entry: Entry, socket: WebSocket, alive: impl Futu
                 FailureKind::Unauthorized | FailureKind::Forbidden => Closing::Withdrawn,
                 FailureKind::Conflict | FailureKind::Outside | FailureKind::Internal => Closing::Later,
             };
-            return close(&mut sink, why, &failure.message).await;
+            close(&mut sink, why, &failure.message).await;
         }
-    };
-    let (say, said) = mpsc::channel(8);
-    let visible = watch::Sender::new(true);
-    let why = tokio::select! {
-        why = look(&hands, eyes, &mut sink, said, visible.subscribe()) => why,
-        why = listen(&hands, stream, say, &visible) => why,
-        () = alive => Some(Closing::Withdrawn),
-        () = shared.hub.stop.cancelled() => Some(Closing::Restart),
-    };
-    hands.leave();
-    if let Some(why) = why {
-        close(&mut sink, why, why.words()).await;
+    }
+    metrics::gauge!("central_mcp_viewers").decrement(1.0);
+}
+
+/// The way to the viewer.
+struct Sink {
+    sink: SplitSink<WebSocket, Message>,
+    stalled: Duration,
+}
+
+impl Sink {
+    /// Keeps a frame until the next is sent. `None` when the viewer is gone.
+    async fn feed(&mut self, frame: Bytes) -> Option<()> {
+        self.sink.feed(Message::Binary(frame)).await.ok()
+    }
+
+    /// Sends what was kept. `None` when the viewer is gone.
+    async fn flush(&mut self) -> Option<()> {
+        self.sink.flush().await.ok()
+    }
+
+    /// `None` when the viewer is gone.
+    async fn send(&mut self, message: Message) -> Option<()> {
+        tokio::time::timeout(self.stalled, self.sink.send(message)).await.ok()?.ok()
     }
 }
 
-async fn close(sink: &mut SplitSink<WebSocket, Message>, why: Closing, words: &str) {
+async fn close(sink: &mut Sink, why: Closing, words: &str) {
     // A close frame has room for 123 bytes of words.
     let mut end = words.len().min(120);
     while !words.is_char_boundary(end) {
@@ -163,25 +227,33 @@ async fn close(sink: &mut SplitSink<WebSocket, Message>, why: Closing, words: &s
     }
     let frame = CloseFrame { code: why.code(), reason: words[..end].into() };
     // Who does not read does not need to know.
-    let _ = tokio::time::timeout(Duration::from_secs(2), sink.send(Message::Close(Some(frame)))).await;
+    let _ = tokio::time::timeout(Duration::from_secs(2), sink.sink.send(Message::Close(Some(frame)))).await;
 }
 
 /// Shows the terminal, and says what is to be said. Ends with what the viewer is told; `None` when they are gone.
 async fn look(
     hands: &Hands,
     mut eyes: Eyes,
-    sink: &mut SplitSink<WebSocket, Message>,
-    mut said: mpsc::Receiver<Notice>,
-    mut visible: watch::Receiver<bool>,
+    sink: &mut Sink,
+    mut said: mpsc::Receiver<Aside>,
+    heard: &AtomicBool,
+    ping: Duration,
 ) -> Option<Closing> {
     let Eyes { screen, changed } = &mut eyes;
-    let mut ping = tokio::time::interval(PING);
+    let mut ping = tokio::time::interval(ping);
     ping.reset();
     changed.mark_unchanged();
-    send(sink, notice(&hands.state())).await?;
+    // Facts and picture in one packet: who joins waits for both.
+    let picture = screen.next(Pace::Now).now_or_never();
+    sink.feed(notice(&hands.state())).await?;
+    match picture {
+        Some(Next::Bytes(bytes)) => sink.send(Message::Binary(bytes)).await?,
+        _ => sink.flush().await?,
+    }
     let mut facts = Stopwatch::start();
+    let (mut visible, mut silent) = (true, 0);
     loop {
-        let pace = match *visible.borrow_and_update() {
+        let pace = match visible {
             false => Pace::Slow,
             true if hands.holds() => Pace::Now,
             true => Pace::Calm,
@@ -189,22 +261,29 @@ async fn look(
         let wait = FACTS.saturating_sub(facts.elapsed());
         tokio::select! {
             biased;
-            notice_to = said.recv() => send(sink, notice(&notice_to?)).await?,
-            _ = visible.changed() => {}
+            aside = said.recv() => match aside? {
+                Aside::Alive => sink.send(Message::Binary(notice(&Notice::Alive))).await?,
+                Aside::Refused(why) => sink.send(Message::Binary(notice(&Notice::Refused { why }))).await?,
+                Aside::Visible(on) => visible = on,
+            },
             () = later(changed, wait) => {
                 changed.mark_unchanged();
                 facts = Stopwatch::start();
-                send(sink, notice(&hands.state())).await?;
+                sink.send(Message::Binary(notice(&hands.state()))).await?;
+            }
+            // Before the screen: while a slow viewer is sent one picture the next is ready, and who gets no ping answers none.
+            _ = ping.tick() => {
+                silent = if heard.swap(false, Ordering::Relaxed) { 0 } else { silent + 1 };
+                if silent == SILENT {
+                    return None;
+                }
+                sink.send(Message::Ping(Bytes::new())).await?;
             }
             next = screen.next(pace) => match next {
-                Next::Bytes(bytes) => send(sink, bytes).await?,
-                Next::Resized(..) => send(sink, notice(&hands.state())).await?,
+                Next::Bytes(bytes) => sink.send(Message::Binary(bytes)).await?,
+                Next::Resized(..) => sink.send(Message::Binary(notice(&hands.state()))).await?,
                 Next::Ended => return Some(Closing::Ended),
             },
-            _ = ping.tick() => {
-                let sent = tokio::time::timeout(STALLED, sink.send(Message::Ping(Bytes::new()))).await;
-                sent.ok()?.ok()?;
-            }
         }
     }
 }
@@ -218,10 +297,6 @@ async fn later(changed: &mut watch::Receiver<()>, wait: Duration) {
     tokio::time::sleep(wait).await;
 }
 
-async fn send(sink: &mut SplitSink<WebSocket, Message>, bytes: Bytes) -> Option<()> {
-    tokio::time::timeout(STALLED, sink.send(Message::Binary(bytes))).await.ok()?.ok()
-}
-
 fn notice(notice: &Notice) -> Bytes {
     let mut frame = vec![JSON];
     // Plain structs of numbers and texts: writing them to memory cannot fail.
@@ -233,13 +308,14 @@ fn notice(notice: &Notice) -> Bytes {
 async fn listen(
     hands: &Hands,
     mut stream: SplitStream<WebSocket>,
-    say: mpsc::Sender<Notice>,
-    visible: &watch::Sender<bool>,
+    say: mpsc::Sender<Aside>,
+    heard: &AtomicBool,
 ) -> Option<Closing> {
     let (mut second, mut frames) = (Stopwatch::start(), 0);
     loop {
-        // Browsers answer pings by themselves; who says nothing for three of them is gone.
-        let frame = match tokio::time::timeout(PING * 3, stream.next()).await.ok()?? {
+        let frame = stream.next().await?;
+        heard.store(true, Ordering::Relaxed);
+        let frame = match frame {
             Ok(Message::Binary(bytes)) => bytes,
             Ok(Message::Text(text)) => text.into(),
             Ok(Message::Ping(_) | Message::Pong(_)) => continue,
@@ -253,24 +329,21 @@ async fn listen(
         if frames > FRAMES {
             return Some(Closing::TooMuch);
         }
-        let done = match frame.split_first() {
-            Some((&BYTES, bytes)) => hands.typed(bytes).await,
-            Some((&JSON, json)) => match serde_json::from_slice(json) {
-                Ok(Request::Alive) => {
-                    say.send(Notice::Alive).await.ok()?;
-                    continue;
-                }
-                Ok(Request::Visible { on }) => {
-                    visible.send_replace(on);
-                    continue;
-                }
-                Ok(request) => hands.ask(request).await,
-                Err(_) => return Some(Closing::NotUnderstood),
-            },
-            _ => return Some(Closing::NotUnderstood),
+        let done = match Said::read(&frame) {
+            Some(Said::Typed(bytes)) => hands.typed(bytes).await,
+            Some(Said::Asked(Request::Alive)) => {
+                say.send(Aside::Alive).await.ok()?;
+                continue;
+            }
+            Some(Said::Asked(Request::Visible { on })) => {
+                say.send(Aside::Visible(on)).await.ok()?;
+                continue;
+            }
+            Some(Said::Asked(request)) => Box::pin(hands.ask(request)).await,
+            None => return Some(Closing::NotUnderstood),
         };
         if let Err(error) = done {
-            say.send(Notice::Refused { why: Failure::from(error).message }).await.ok()?;
+            say.send(Aside::Refused(Failure::from(error).message)).await.ok()?;
         }
     }
 }

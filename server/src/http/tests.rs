@@ -23,6 +23,7 @@ use crate::{
 
 mod doors;
 mod pictures;
+mod sockets;
 mod streams;
 
 const PASSWORD: &str = "correct horse battery";

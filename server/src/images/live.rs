@@ -79,6 +79,10 @@ impl Live {
         self.sender.subscribe()
     }
 
+    pub(super) fn followed(&self) -> bool {
+        self.sender.receiver_count() > 0
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ImageId, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -302,6 +302,11 @@ impl Images {
         self.0.live.follow()
     }
 
+    /// Whether anybody follows that: every open page does.
+    pub fn followed(&self) -> bool {
+        self.0.live.followed()
+    }
+
     /// The newest preview of a running image: media type and bytes.
     pub fn preview(&self, who: &Caller, id: ImageId) -> Result<Option<(&'static str, Bytes)>, Error> {
         who.must(Right::Look)?;

@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use super::driver::Activate;
-use crate::Hub;
+use crate::{Hub, clock::Stopwatch};
+
+/// How often tmux is asked while the crew rests and nobody looks: each question starts a process, and nothing is expected.
+const SELDOM: Duration = Duration::from_secs(15);
 
 pub(super) struct Presence {
     hub: Hub,
@@ -13,11 +16,13 @@ pub(super) struct Presence {
     first_crew: bool,
     /// Why there are no terminals, once it was said.
     without: Option<String>,
+    /// When the crew was last looked after.
+    looked: Option<Stopwatch>,
 }
 
 impl Presence {
     pub(super) fn new(hub: &Hub, first_crew: bool) -> Self {
-        Self { hub: hub.clone(), begun: false, first_crew, without: None }
+        Self { hub: hub.clone(), begun: false, first_crew, without: None, looked: None }
     }
 }
 
@@ -49,6 +54,12 @@ impl Activate for Presence {
             return Ok(format!("started {started} terminals; {crew}"));
         }
         terminals.reconcile_recording().await?;
+        let lately = self.looked.is_some_and(|looked| looked.elapsed() < SELDOM);
+        let looked_at = terminals.watched() || self.hub.images.followed();
+        if lately && !looked_at && self.hub.agents.at_rest().await? {
+            return Ok("the crew rests".to_owned());
+        }
+        self.looked = Some(Stopwatch::start());
         Ok(self.hub.agents.activate().await?)
     }
 }

@@ -40,6 +40,9 @@ impl FactsReader {
         let text = |path: &str| fs::read_to_string(path).with_context(|| format!("cannot read {path}"));
         let ticks = proc::ticks(&text("/proc/stat")?).context("/proc/stat is not understood")?;
         let memory = proc::memory(&text("/proc/meminfo")?).context("/proc/meminfo is not understood")?;
+        // In a container `/proc` tells of the whole machine. Outside of one these files are not there.
+        let limit = |name: &str| fs::read_to_string(Path::new("/sys/fs/cgroup").join(name)).unwrap_or_default();
+        let memory = memory.within(&limit("memory.max"), &limit("memory.current"), &limit("memory.stat"));
         let disk = rustix::fs::statvfs(&self.data).context("the data folder's file system does not answer")?;
         let cpu = self.before.and_then(|before| ticks.busy_since(before));
         self.before = Some(ticks);

@@ -140,14 +140,13 @@ impl Machines {
         let name = self.of_key(key).await?.ok_or_else(unknown)?;
         let greeting =
             Greeting { version: rules::words(&greeting.version), system: rules::words(&greeting.system), ..greeting };
-        // Seated first, looked up then: a key that is withdrawn between the two finds the seat.
-        let key_hash = sha256(key.as_bytes());
-        let seat = Seat::take(self.clone(), name.clone(), key_hash, greeting, self.now());
+        let (key_hash, now) = (sha256(key.as_bytes()), self.now());
         let mut tx = self.0.db.write().await?;
-        if store::seen(&mut *tx, &name, key_hash, self.now()).await?.rows_affected() == 0 {
-            self.0.seats.withdraw(&name);
+        if store::seen(&mut *tx, &name, key_hash, now).await?.rows_affected() == 0 {
             return Err(unknown().into());
         }
+        // Seated before the commit: who withdraws the key writes after it, and finds the seat.
+        let seat = Seat::take(self.clone(), name.clone(), key_hash, greeting, now);
         self.0.events.commit(tx, &KEEPER.actor, event("connected", &name)).await?;
         Ok(seat)
     }

@@ -29,6 +29,8 @@ const WELL: Duration = Duration::from_secs(5);
 /// Between two attempts to attach.
 const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(2);
+/// A farewell is written in pieces, and only its last one tells what it was; so long each is waited for.
+const PIECES: Duration = Duration::from_millis(20);
 /// What a client gets to end by itself.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -109,7 +111,8 @@ async fn pump(
     let mut writer = Some(writer);
     let mut lonely = Lonely::new(feed, sessions.grace());
     let mut buffer = vec![0; CHUNK];
-    let (mut calm, mut resting, mut owed) = (pin!(sleep(CALM)), false, false);
+    // A timer only where something waits for it: the echo of a key, after a rest, does not.
+    let (mut calm, mut told, mut owed) = (pin!(sleep(CALM)), None::<Stopwatch>, false);
     let (mut overdue, mut drawing) = (pin!(sleep(OVERDUE)), false);
     let (mut ready, mut over) = (false, false);
     loop {
@@ -119,6 +122,15 @@ async fn pump(
                 // What is there already belongs to the same chunk.
                 while length < CHUNK
                     && let Some(Ok(more @ 1..)) = reader.read(&mut buffer[length..]).now_or_never()
+                {
+                    length += more;
+                }
+                let held = Stopwatch::start();
+                while ready
+                    && length < CHUNK
+                    && held.elapsed() < OVERDUE
+                    && may_be_farewell(&buffer[..length])
+                    && let Ok(Ok(more @ 1..)) = timeout(PIECES, reader.read(&mut buffer[length..])).await
                 {
                     length += more;
                 }
@@ -137,21 +149,18 @@ async fn pump(
                     }
                     drawing = true;
                 }
-                if resting {
-                    owed = true;
-                } else {
+                let rest = told.map_or(Duration::ZERO, |told| CALM.saturating_sub(told.elapsed()));
+                if rest.is_zero() {
                     feed.calm();
-                    calm.set(sleep(CALM));
-                    resting = true;
+                    (told, owed) = (Some(Stopwatch::start()), false);
+                } else if !owed {
+                    calm.set(sleep(rest));
+                    owed = true;
                 }
             }
-            () = calm.as_mut(), if resting => {
-                resting = owed;
-                if owed {
-                    feed.calm();
-                    calm.set(sleep(CALM));
-                    owed = false;
-                }
+            () = calm.as_mut(), if owed => {
+                feed.calm();
+                (told, owed) = (Some(Stopwatch::start()), false);
             }
             () = overdue.as_mut(), if drawing => {
                 (ready, drawing) = (true, false);
@@ -171,11 +180,38 @@ async fn pump(
 /// What was said before tmux's client gave the terminal back, which it does by clearing the screen, leaving the alternate one and
 /// saying `[exited]`. Dropped, so that the last words of a program stay on the screens of those who watched.
 fn before_farewell(said: &[u8]) -> &[u8] {
-    let find = |text: &[u8], what: &[u8]| text.windows(what.len()).rposition(|window| window == what);
-    let Some(leaving) = find(said, b"\x1b[?1049l") else { return said };
+    let Some(leaving) = last(said, LEAVE) else { return said };
     // The first thing of a farewell is the whole scrolling region; the screen is cleared a few sequences later.
-    let cleared = find(&said[..leaving], b"\x1b[H\x1b[2J").unwrap_or(leaving);
+    let cleared = last(&said[..leaving], CLEAR).unwrap_or(leaving);
     &said[..cleared]
+}
+
+/// How tmux's client clears the screen, and leaves the alternate one.
+const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
+/// See [`CLEAR`].
+const LEAVE: &[u8] = b"\x1b[?1049l";
+/// More than is said between the two.
+const BETWEEN: usize = 256;
+
+fn last(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).rposition(|window| window == what)
+}
+
+/// Whether the screen was cleared and nothing was drawn since: perhaps the beginning of a farewell.
+fn may_be_farewell(said: &[u8]) -> bool {
+    let end = &said[said.len().saturating_sub(BETWEEN)..];
+    let Some(cleared) = last(end, CLEAR) else { return false };
+    let mut since = end[cleared + CLEAR.len()..].split(|byte| *byte == 0x1b);
+    // Sequences alone, of which the last may be unfinished.
+    let nothing = |sequence: &[u8]| match sequence {
+        [b'[', rest @ ..] => {
+            rest.iter().position(|byte| (0x40..0x7f).contains(byte)).is_none_or(|end| end + 1 == rest.len())
+        }
+        sequence => sequence.len() <= 2,
+    };
+    last(end, LEAVE).is_none_or(|leaving| leaving < cleared)
+        && since.next().is_some_and(<[u8]>::is_empty)
+        && since.all(nothing)
 }
 
 /// The PTY is closed, so the client ends; it is waited for, and ended if it does not.
@@ -183,5 +219,26 @@ async fn farewell(child: &mut Child) {
     if timeout(FAREWELL, child.wait()).await.is_err() {
         // An error means that it has ended in between.
         let _ = child.kill().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_farewell_is_known_in_whatever_pieces_it_comes() {
+        let (drawn, start) = (b"famous last words".as_slice(), b"\x1b[1;24r\x1b(B\x1b[m\x1b[?1l\x1b>".as_slice());
+        let rest = b"\x1b[34h\x1b[?25h\x1b[?1000l\x1b[?1006l\x1b(B\x1b[?2004l";
+        let whole = [drawn, start, CLEAR, rest, LEAVE, b"[exited]\r\n"].concat();
+        let (cleared, left) = (drawn.len() + start.len(), whole.len() - 10 - LEAVE.len());
+        assert_eq!(before_farewell(&whole), &whole[..cleared]);
+        for cut in 0..=whole.len() {
+            let waits = (cleared + CLEAR.len()..left + LEAVE.len()).contains(&cut);
+            assert_eq!(may_be_farewell(&whole[..cut]), waits, "{:?}", String::from_utf8_lossy(&whole[..cut]));
+        }
+        for drawn in ["text", "\x1b[5;1Htext", "\x1b[1mb", "\r\n", "\x1b(Btext"] {
+            assert!(!may_be_farewell(&[CLEAR, drawn.as_bytes()].concat()), "{drawn:?}");
+        }
     }
 }

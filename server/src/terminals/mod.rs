@@ -36,6 +36,8 @@ mod room;
 #[cfg(feature = "ssr")]
 mod rules;
 #[cfg(feature = "ssr")]
+mod said;
+#[cfg(feature = "ssr")]
 mod screen;
 #[cfg(feature = "ssr")]
 mod scribe;
@@ -63,6 +65,8 @@ pub use feed::{Next, Pace};
 pub use recorders::{Guest, GuestSeat};
 #[cfg(feature = "ssr")]
 pub use room::{LOG, LiveSession, StartSession, Terminals, log_folder};
+#[cfg(feature = "ssr")]
+pub use said::Said;
 #[cfg(feature = "ssr")]
 pub use screen::Screen;
 #[cfg(feature = "ssr")]

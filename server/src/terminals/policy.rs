@@ -239,7 +239,10 @@ impl Policy {
                 let mut parts = text.split(|byte| *byte == b';').map(number);
                 self.region = match (parts.next().flatten(), parts.next().flatten()) {
                     (None | Some(0 | 1), None | Some(0)) => None,
-                    (first, last) => Some((first.unwrap_or(1).max(1), last.unwrap_or(u16::MAX))),
+                    // 0 is what is not said: the last row.
+                    (first, last) => {
+                        Some((first.unwrap_or(1).max(1), last.filter(|last| *last > 0).unwrap_or(u16::MAX)))
+                    }
                 };
                 self.pass(last, out);
             }

@@ -1,6 +1,6 @@
 //! What records: a watcher like any other, which writes instead of showing. And what people do with recordings and links.
 
-use std::{io, sync::PoisonError};
+use std::{io, sync::PoisonError, time::Duration};
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -22,6 +22,9 @@ use crate::{
     error::{Error, Failure},
     id::{LinkId, RecordingId},
 };
+
+/// Before a recording that could not begin is tried again.
+const AGAIN: Duration = Duration::from_secs(60);
 
 impl Terminals {
     /// Whether a terminal's output is kept, from now on and whenever it runs. Needs `Operate`.
@@ -64,12 +67,17 @@ impl Terminals {
                 if recorders.contains_key(&name) {
                     continue;
                 }
-                recorders.insert(name.clone(), (self.now(), end.clone()));
+                recorders.insert(name.clone(), (None, end.clone()));
             }
             let room = self.clone();
             self.spawn(async move {
                 if let Err(error) = room.keep(&name, &end).await {
-                    tracing::warn!(terminal = name, error = %error, "a recording ended early");
+                    tracing::warn!(terminal = name, error = %error, "it is not recorded; tried again in a minute");
+                    tokio::select! {
+                        () = tokio::time::sleep(AGAIN) => {}
+                        () = end.cancelled() => {}
+                        () = room.inner.stop.cancelled() => {}
+                    }
                 }
                 room.inner.recorders.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
                 room.stages().tell(&name);
@@ -87,13 +95,14 @@ impl Terminals {
             let (cols, rows) = watch.feed().size();
             let mut recorder = self.inner.recordings.begin(name, cols, rows, &watch.feed().title()).await?;
             tracing::info!(terminal = name, recording = %recorder.id(), "records");
-            self.stages().tell(name);
+            self.set_recording(name, Some(self.now()));
             let why = tokio::select! {
                 why = self.write_down(&mut watch, &mut recorder) => why,
                 () = end.cancelled() => None,
                 () = self.inner.stop.cancelled() => None,
             };
             recorder.finish().await;
+            self.set_recording(name, None);
             match why {
                 Some(Stopped::Full) => {}
                 // Not again before a person asks for it: the disk that was full would be filled at every try.
@@ -107,6 +116,16 @@ impl Terminals {
                 Some(Stopped::Closing) | None => return Ok(()),
             }
         }
+    }
+
+    /// Tells those at a terminal since when it is recorded.
+    fn set_recording(&self, name: &str, since: Option<Timestamp>) {
+        let mut recorders = self.inner.recorders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(recorder) = recorders.get_mut(name) {
+            recorder.0 = since;
+        }
+        drop(recorders);
+        self.stages().tell(name);
     }
 
     /// Hands everything on until the session ends (`None`) or the recording does.

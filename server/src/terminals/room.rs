@@ -73,7 +73,7 @@ pub(super) struct Inner {
     pub(super) recordings: Recordings,
     pub(super) links: Links,
     /// Since when a recording of a terminal runs, and what ends it.
-    pub(super) recorders: Mutex<HashMap<String, (Timestamp, CancellationToken)>>,
+    pub(super) recorders: Mutex<HashMap<String, (Option<Timestamp>, CancellationToken)>>,
     /// Writes down who came and went.
     pub(super) scribe: Scribe,
 }
@@ -442,7 +442,7 @@ impl Terminals {
 
     pub(super) fn recording_since(&self, name: &str) -> Option<Timestamp> {
         let recorders = self.inner.recorders.lock().unwrap_or_else(PoisonError::into_inner);
-        recorders.get(name).map(|(since, _)| *since)
+        recorders.get(name).and_then(|(since, _)| *since)
     }
 
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {

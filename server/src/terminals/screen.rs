@@ -92,11 +92,12 @@ impl Screen {
             frame.extend_from_slice(b"\x1b[?1049h");
         }
         frame.extend_from_slice(screen.state_formatted().as_bytes());
-        // The parser does not tell its scrolling region. Set after the lines, which would scroll in it; it moves the cursor.
+        // The parser does not tell its scrolling region. Set after the lines, which would scroll in it; it moves the cursor, which
+        // is put back by drawing the last cell of a full line again: from plain attributes.
         let rows = screen.size().0.get();
         let region = self.policy.region().map(|(first, last)| (first, last.min(rows)));
         if let Some((first, last)) = region.filter(|(first, last)| first < last && (*first, *last) != (1, rows)) {
-            frame.extend_from_slice(format!("\x1b[{first};{last}r").as_bytes());
+            frame.extend_from_slice(format!("\x1b[{first};{last}r\x1b[m").as_bytes());
             frame.extend_from_slice(screen.cursor_state_formatted().as_bytes());
             frame.extend_from_slice(screen.attributes_formatted().as_bytes());
         }

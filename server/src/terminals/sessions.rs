@@ -92,6 +92,11 @@ impl Sessions {
         self.lock().get(name).filter(|feed| !feed.ended()).cloned()
     }
 
+    /// Whether somebody watches anything.
+    pub(super) fn any(&self) -> bool {
+        !self.lock().is_empty()
+    }
+
     pub(super) fn stop(&self) -> &CancellationToken {
         &self.0.stop
     }

@@ -7,10 +7,42 @@ use std::{
 
 use tokio::sync::watch;
 
-/// One terminal's viewers, by the number that each got when it came; whether it came by a share link.
+/// How many may be there at once, over all terminals. One alone cannot keep the others out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    /// All of them.
+    pub(super) all: usize,
+    /// Of one person, token or share link.
+    pub(super) of_one: usize,
+    /// Guests of one network. Those who are known are not counted so: behind a proxy that the hub was not told of, all have
+    /// one address.
+    pub(super) guests_of_a_network: usize,
+}
+
+/// Why there is no room for one more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// Too many are there.
+    All,
+    /// Too many of this one.
+    OfOne,
+    /// Too many guests of this network.
+    OfANetwork,
+}
+
+/// Who is at a terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seat {
+    /// Who, as the audit log writes them.
+    pub(super) whose: String,
+    /// Of one who came by a share link: from which network.
+    pub(super) guest_of: Option<String>,
+}
+
+/// One terminal's viewers, by the number that each got when it came.
 #[derive(Default)]
 struct Stage {
-    viewers: BTreeMap<u64, bool>,
+    viewers: BTreeMap<u64, Seat>,
     changed: watch::Sender<()>,
 }
 
@@ -28,19 +60,28 @@ pub(super) struct Count {
 }
 
 impl Stages {
-    /// Lets one more viewer in, unless `most` are there in all: their number, and what tells them of changes.
-    pub(super) fn enter(&self, terminal: &str, guest: bool, most: usize) -> Option<(u64, watch::Receiver<()>)> {
+    /// Lets one more viewer in, if there is room: their number, and what tells them of changes.
+    pub(super) fn enter(&self, terminal: &str, seat: Seat, most: Most) -> Result<(u64, watch::Receiver<()>), Full> {
         let mut inner = self.lock();
-        if inner.1.values().map(|stage| stage.viewers.len()).sum::<usize>() >= most {
-            return None;
+        let taken = || inner.1.values().flat_map(|stage| stage.viewers.values());
+        if taken().count() >= most.all {
+            return Err(Full::All);
+        }
+        if taken().filter(|other| other.whose == seat.whose).count() >= most.of_one {
+            return Err(Full::OfOne);
+        }
+        if seat.guest_of.is_some()
+            && taken().filter(|other| other.guest_of == seat.guest_of).count() >= most.guests_of_a_network
+        {
+            return Err(Full::OfANetwork);
         }
         inner.0 += 1;
         let id = inner.0;
         let stage = inner.1.entry(terminal.to_owned()).or_default();
-        stage.viewers.insert(id, guest);
+        stage.viewers.insert(id, seat);
         let changed = stage.changed.subscribe();
         stage.changed.send_replace(());
-        Some((id, changed))
+        Ok((id, changed))
     }
 
     /// Lets a viewer out.
@@ -65,11 +106,45 @@ impl Stages {
     pub(super) fn count(&self, terminal: &str) -> Count {
         self.lock().1.get(terminal).map_or_else(Count::default, |stage| Count {
             viewers: stage.viewers.len(),
-            guests: stage.viewers.values().filter(|guest| **guest).count(),
+            guests: stage.viewers.values().filter(|seat| seat.guest_of.is_some()).count(),
         })
     }
 
     fn lock(&self) -> MutexGuard<'_, (u64, HashMap<String, Stage>)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: Most = Most { all: 6, of_one: 3, guests_of_a_network: 2 };
+
+    fn known(name: &str) -> Seat {
+        Seat { whose: format!("user:{name}"), guest_of: None }
+    }
+
+    fn guest(link: &str, network: &str) -> Seat {
+        Seat { whose: format!("link:{link}"), guest_of: Some(network.into()) }
+    }
+
+    #[test]
+    fn nobody_takes_all_the_room() {
+        let stages = Stages::default();
+        let enter = |terminal: &str, seat: Seat| stages.enter(terminal, seat, MOST).map(|(id, _)| id);
+        let first = enter("a", known("ada")).expect("room");
+        enter("a", known("ada")).expect("room");
+        enter("b", known("ada")).expect("room");
+        assert_eq!(enter("c", known("ada")), Err(Full::OfOne), "at whichever terminal");
+        enter("a", guest("x", "192.0.2.1")).expect("room");
+        enter("a", guest("y", "192.0.2.1")).expect("room");
+        assert_eq!(enter("a", guest("z", "192.0.2.1")), Err(Full::OfANetwork), "by whichever link");
+        assert_eq!(stages.count("a"), Count { viewers: 4, guests: 2 });
+        enter("a", guest("z", "192.0.2.2")).expect("room");
+        assert_eq!(enter("a", known("bob")), Err(Full::All));
+        stages.leave("a", first);
+        enter("a", known("bob")).expect("room again");
+        assert_eq!(enter("a", known("ada")), Err(Full::All));
     }
 }

@@ -174,7 +174,7 @@ impl Tmux {
         command.args(["/usr/bin/env", "-u", "TMUX", "-u", "TMUX_PANE"]);
         if let Some(banner) = start.banner {
             // The text is an argument, never a part of the script.
-            command.args(["sh", "-c", "printf '%s\\n' \"$1\"; shift; exec \"$@\"", "sh", &word(banner)]);
+            command.args(["/bin/sh", "-c", "printf '%s\\n' \"$1\"; shift; exec \"$@\"", "sh", &word(banner)]);
         }
         if start.argv.is_empty() {
             let shell = self.0.environment.iter().find(|(name, _)| name == "SHELL").map(|(_, shell)| shell.as_str());

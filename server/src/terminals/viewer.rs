@@ -111,7 +111,8 @@ impl Hands {
         let taken = self.room.keyboards().typed(&self.terminal, &self.typist, bytes.len(), now).map_err(held)?;
         self.feed.write(bytes).await?;
         if taken.began {
-            self.room.taken(&self.terminal, &self.who, taken.from).await?;
+            // Boxed: it is seldom, and large.
+            Box::pin(self.room.taken(&self.terminal, &self.who, taken.from)).await?;
         }
         Ok(())
     }

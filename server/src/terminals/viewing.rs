@@ -7,7 +7,10 @@ use super::{
     feed::Feed,
     keyboard::{Ended, Typist},
     room::{Terminals, terminal_event},
-    rules, store,
+    rules,
+    sessions::Sessions,
+    stage::{Full, Most, Seat},
+    store,
     tickets::Bearer,
     tmux::{SessionInfo, gone},
     viewer::{Eyes, Hands, Looking, Who},
@@ -16,10 +19,11 @@ use crate::{
     caller::{Actor, Caller, Right},
     error::{Error, Failure, FailureKind},
     events::NewEvent,
+    pace::network,
 };
 
 /// Sockets of viewers open at once, over all terminals.
-const VIEWERS: usize = 2_000;
+const VIEWERS: Most = Most { all: 2_000, of_one: 1_200, guests_of_a_network: 100 };
 /// Lines of history that one call gives at most: all that tmux keeps.
 const LINES: usize = 50_000;
 /// Lines that a search gives at most.
@@ -54,11 +58,9 @@ impl Terminals {
         }
         rules::name(name)?;
         let watch = self.sessions_of(name).await?.watch(name).await?;
-        let guest = matches!(who, Who::Guest(_));
-        let Some((viewer, changed)) = self.inner.stages.enter(name, guest, VIEWERS) else {
-            let message = format!("{VIEWERS} viewers are there already; close some and try again");
-            return Err(Failure::new(FailureKind::TooMany, message).into());
-        };
+        let guest_of = matches!(who, Who::Guest(_)).then(|| network(address));
+        let (viewer, changed) =
+            self.inner.stages.enter(name, Seat { whose: who.words(), guest_of }, VIEWERS).map_err(full)?;
         let hands = Hands {
             room: self.clone(),
             terminal: name.to_owned(),
@@ -72,6 +74,11 @@ impl Terminals {
         };
         self.inner.scribe.note(hands.who.actor(), terminal_event("joined", name, detail));
         Ok((hands, Eyes { screen: Looking(watch), changed }))
+    }
+
+    /// Whether any terminal is watched or recorded, or was a moment ago.
+    pub fn watched(&self) -> bool {
+        self.places().iter().any(Sessions::any)
     }
 
     /// The newest `lines` lines of a terminal's history. Needs `Look`.
@@ -181,6 +188,16 @@ impl Terminals {
         }
         Ok(())
     }
+}
+
+/// There is no room for one more viewer.
+fn full(full: Full) -> Failure {
+    let (most, whose) = match full {
+        Full::All => (VIEWERS.all, "viewers"),
+        Full::OfOne => (VIEWERS.of_one, "viewers of yours"),
+        Full::OfANetwork => (VIEWERS.guests_of_a_network, "guests from your network"),
+    };
+    Failure::new(FailureKind::TooMany, format!("{most} {whose} are there already; close some and try again"))
 }
 
 /// How many bytes somebody typed in one holding of the keyboard; never which.

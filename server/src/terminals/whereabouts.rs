@@ -51,11 +51,12 @@ impl Whereabouts {
 }
 
 impl Terminals {
-    /// Serves a machine's link until it is cut or a newer one of the same machine has come. What should run there and does not is
+    /// Serves a machine's link until it is cut, or a newer one of the same machine has come, or the future is dropped. What should run there and does not is
     /// started again.
     pub async fn connect(&self, machine: &str, home: Home, link: LinkEnd) {
         let (machine, _) = self.machine(machine);
         let mut changes = machine.changes();
+        let _tell = Tell { room: self, machine: machine.clone() };
         let told = async {
             let mut first = true;
             while changes.changed().await.is_ok() {
@@ -77,7 +78,6 @@ impl Terminals {
             () = machine.serve(home, link) => {}
             () = told => {}
         }
-        self.tell_all(machine.name());
     }
 
     /// Forgets a machine that was removed, and the terminals on it. Their sessions run on there; nobody is there to end them.
@@ -94,6 +94,11 @@ impl Terminals {
     /// The folder and the way to the hub of a machine that is connected.
     pub fn home(&self, machine: &str) -> Result<Home, Failure> {
         self.machine(machine).0.home()
+    }
+
+    /// The machine that a terminal is on, or was last; `None`: the hub's own.
+    pub fn machine_of(&self, terminal: &str) -> Option<String> {
+        self.inner.whereabouts.of(terminal)
     }
 
     /// Since when a machine is not connected; `None`: it is.
@@ -137,6 +142,12 @@ impl Terminals {
         }
     }
 
+    /// The sessions of every place that was looked at.
+    pub(super) fn places(&self) -> Vec<Sessions> {
+        let inner = self.inner.whereabouts.lock();
+        inner.machines.values().map(|(_, sessions)| sessions).chain(self.inner.engine.get()).cloned().collect()
+    }
+
     /// What runs on the machines that are connected, each session on the machine where the hub has it.
     pub(super) fn far_sessions(&self) -> Vec<SessionInfo> {
         let machines = self.inner.whereabouts.machines();
@@ -177,6 +188,18 @@ impl Terminals {
             (machine, Sessions::new(place, tasks.clone(), stop.clone(), clock.clone()))
         };
         inner.machines.entry(name.to_owned()).or_insert_with(meet).clone()
+    }
+}
+
+/// Dropped after a link was served: who is at a terminal of the machine hears that it is away.
+struct Tell<'a> {
+    room: &'a Terminals,
+    machine: Machine,
+}
+
+impl Drop for Tell<'_> {
+    fn drop(&mut self) {
+        self.room.tell_all(self.machine.name());
     }
 }
 

@@ -112,6 +112,21 @@ async fn a_program_that_ends_is_started_again_when_its_time_has_come() {
 }
 
 #[tokio::test]
+async fn the_crew_rests_when_all_is_as_wanted_and_a_minute_was_quiet() {
+    let (house, who) = (House::begun().await, Caller::cli());
+    let made = house.made(draft("x", "shell")).await;
+    assert!(house.agents.at_rest().await.unwrap(), "it does not run, and should not");
+    house.agents.start(&who, made.id).await.unwrap();
+    assert!(!house.agents.at_rest().await.unwrap(), "it has just begun");
+    house.clock.advance(MINUTE);
+    assert!(house.agents.at_rest().await.unwrap());
+
+    house.terminals.stop_session(&who.actor, &made.terminal).await.unwrap();
+    house.agents.activate().await.unwrap();
+    assert!(!house.agents.at_rest().await.unwrap(), "it should run, and does not");
+}
+
+#[tokio::test]
 async fn without_restart_the_end_is_the_end() {
     let (house, who) = (House::begun().await, Caller::cli());
     house.program("brief", "exit 0");

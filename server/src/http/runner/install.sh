@@ -225,7 +225,7 @@ wait_for_link() {
         sleep 0.2
     done
     say "Installed and joined, but not connected within 20 s. It goes on trying; its last word: ${state:-none}" >&2
-    fail "see why with: $log"
+    fail "more in: $log"
 }
 
 tell_next() {

@@ -22,7 +22,11 @@ struct Stream {
 
 impl Stream {
     async fn open(house: &House, headers: &[(&str, &str)]) -> Self {
-        let response = house.send(ask(Method::GET, "/live", headers)).await;
+        Self::at(house, "/live", headers).await
+    }
+
+    async fn at(house: &House, path: &str, headers: &[(&str, &str)]) -> Self {
+        let response = house.send(ask(Method::GET, path, headers)).await;
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(value(response.headers(), "content-type"), "text/event-stream");
         assert_eq!(value(response.headers(), "x-accel-buffering"), "no");
@@ -93,6 +97,34 @@ async fn a_page_that_comes_back_hears_exactly_what_it_missed() {
     }
     house.change("pod new").await;
     stream.expect("change", start + 6).await;
+}
+
+#[tokio::test]
+async fn a_page_hears_what_changed_since_it_was_rendered() {
+    let house = House::new().await;
+    let (name, sent) = bearer(&house.token(Role::Viewer, None).await);
+    let rendered = house.hub.events.newest().await.unwrap();
+    house.change("in between").await;
+    house.change("and again").await;
+    let path = format!("/live?after={rendered}");
+    let mut stream = Stream::at(&house, &path, &[(name, &sent)]).await;
+    stream.expect("hello", rendered).await;
+    stream.expect("change", rendered + 1).await;
+    stream.expect("change", rendered + 2).await;
+    // A stream that broke knows more than its page.
+    let id = (rendered + 1).to_string();
+    let mut stream = Stream::at(&house, &path, &[(name, &sent), ("last-event-id", &id)]).await;
+    stream.expect("change", rendered + 2).await;
+    // A page of another time, and nonsense.
+    for path in [format!("/live?after={}", rendered + 9), "/live?after=-300".into()] {
+        let mut stream = Stream::at(&house, &path, &[(name, &sent)]).await;
+        stream.expect("hello", rendered + 2).await;
+        stream.expect("resync", rendered + 2).await;
+    }
+    for path in ["/live?after=", "/live?after=x&after=1", "/live?before=1", "/live?"] {
+        let mut stream = Stream::at(&house, path, &[(name, &sent)]).await;
+        stream.expect("hello", rendered + 2).await;
+    }
 }
 
 #[tokio::test]

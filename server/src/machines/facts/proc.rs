@@ -46,6 +46,21 @@ pub(super) fn memory(meminfo: &str) -> Option<Memory> {
     Some(Memory { total: kib("MemTotal")?, available: kib("MemAvailable")? })
 }
 
+impl Memory {
+    /// As a container is let have it: `max` and `current` are its `memory.max` and `memory.current`, `stat` its `memory.stat`
+    /// (cgroup-v2.rst). Files that it has read and that can be dropped are available.
+    pub(super) fn within(self, max: &str, current: &str, stat: &str) -> Self {
+        let number = |text: &str| text.trim().parse::<u64>().ok();
+        let (Some(max), Some(current)) = (number(max), number(current)) else { return self };
+        if max >= self.total {
+            return self;
+        }
+        let dropped = stat.lines().find_map(|line| number(line.strip_prefix("inactive_file ")?)).unwrap_or(0);
+        let free = max.saturating_sub(current.saturating_sub(dropped));
+        Self { total: max, available: free.min(self.available) }
+    }
+}
+
 /// The name for people in `/etc/os-release`.
 pub(super) fn pretty_name(os_release: &str) -> Option<String> {
     let value = os_release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
@@ -79,6 +94,19 @@ mod tests {
         assert_eq!(memory(text), Some(Memory { total: 16_303_428 * 1024, available: 8_000_000 * 1024 }));
         for bad in ["", "MemTotal: 16303428 kB\n", "MemTotal: many kB\nMemAvailable: 1 kB\n"] {
             assert_eq!(memory(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_container_has_what_it_is_let_have() {
+        let machine = Memory { total: 1_000, available: 600 };
+        let stat = "anon 50\nfile 150\ninactive_file 100\nactive_file 50\n";
+        assert_eq!(machine.within("400\n", "300\n", stat), Memory { total: 400, available: 200 });
+        assert_eq!(machine.within("400\n", "300\n", ""), Memory { total: 400, available: 100 });
+        // The machine itself may have less left.
+        assert_eq!(Memory { available: 20, ..machine }.within("400", "0", ""), Memory { total: 400, available: 20 });
+        for (max, current) in [("max\n", "300"), ("", ""), ("2000", "300"), ("400", "many")] {
+            assert_eq!(machine.within(max, current, stat), machine, "{max:?} {current:?}");
         }
     }
 

@@ -116,7 +116,7 @@ impl Machine {
         self.0.changes.subscribe()
     }
 
-    /// Serves a link until it is cut, or a newer one has come.
+    /// Serves a link until it is cut, or a newer one has come, or the future is dropped.
     pub(in crate::terminals) async fn serve(&self, home: Home, end: LinkEnd) {
         let LinkEnd { out, mut inn } = end;
         let turn = {
@@ -126,17 +126,11 @@ impl Machine {
             state.link = Some(Link { home, out, next: 0, asked: HashMap::new(), channels: HashMap::new() });
             state.links
         };
+        let _cut = Cut { machine: self, turn };
         while let Some(frame) = inn.recv().await {
             if !self.take(turn, &frame) {
                 break;
             }
-        }
-        let mut state = self.lock();
-        if state.links == turn {
-            state.link = None;
-            state.away = state.away.or(Some(self.0.clock.now()));
-            drop(state);
-            self.changed();
         }
     }
 
@@ -293,6 +287,24 @@ impl Machine {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Dropped when a link is served no more: from then on the machine is away, unless a newer link has come.
+struct Cut<'a> {
+    machine: &'a Machine,
+    turn: u64,
+}
+
+impl Drop for Cut<'_> {
+    fn drop(&mut self) {
+        let mut state = self.machine.lock();
+        if state.links == self.turn {
+            state.link = None;
+            state.away = state.away.or(Some(self.machine.0.clock.now()));
+            drop(state);
+            self.machine.changed();
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod engine;
 mod far;
 mod flood;
+mod fuzz;
 mod tmux;
 
 use std::{

@@ -51,14 +51,31 @@ fn title_and_bells_are_heard_and_outlive_a_new_attach() {
 
 #[test]
 fn a_snapshot_holds_the_scrolling_region() {
-    let mut live = Screen::new(40, 10);
-    let mut out = Vec::new();
-    live.feed(b"\x1b[?1049h1\r\n2\r\n3\r\n4\r\n5\x1b[2;4r\x1b[4;1H", &mut out);
-    let frame = live.snapshot();
+    for (region, text) in [("2;4", "1\n3\n4\nnew\n5"), ("2;0", "1\n2\n3\n4\nnew"), ("2", "1\n2\n3\n4\nnew")] {
+        let mut live = Screen::new(40, 10);
+        let mut out = Vec::new();
+        live.feed(format!("\x1b[?1049h1\r\n2\r\n3\r\n4\r\n5\x1b[{region}r\x1b[4;1H").as_bytes(), &mut out);
+        let frame = live.snapshot();
+        let mut rest = Vec::new();
+        live.feed(b"\nnew", &mut rest);
+        assert_eq!(state(&joined(&frame, &rest)), state(&live), "{region}");
+        assert_eq!(live.text(), text, "{region}");
+        // From the last row on, what is above the region stays.
+        live.feed(b"\x1b[10;1H\n\n", &mut rest);
+        assert_eq!(state(&joined(&frame, &rest)), state(&live), "{region}");
+    }
+}
+
+#[test]
+fn a_snapshot_at_the_end_of_a_full_line_colours_nothing() {
+    let mut live = Screen::new(20, 10);
+    live.feed(b"\x1b[?1049h\x1b[2;5r\x1b[1;1H12345678901234567890\x1b[47m", &mut Vec::new());
+    let mut late = Screen::shown(20, 10, &live.snapshot());
+    assert_eq!(late.lines(), live.lines());
     let mut rest = Vec::new();
-    live.feed(b"\nnew", &mut rest);
-    assert_eq!(state(&joined(&frame, &rest)), state(&live));
-    assert_eq!(live.text(), "1\n3\n4\nnew\n5");
+    live.feed(b"next", &mut rest);
+    late.parser.process(&rest);
+    assert_eq!(state(&late), state(&live));
 }
 
 proptest! {

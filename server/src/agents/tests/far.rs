@@ -1,0 +1,130 @@
+//! An agent on another machine: a runner's end with its own tmux and folder, and a link that can be cut.
+
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use super::*;
+use crate::{
+    error::FailureKind,
+    terminals::{Holder, Home, LinkEnd},
+};
+
+/// A machine called `pod`.
+struct Pod {
+    folder: TempDir,
+    holder: Holder,
+    link: Option<[JoinHandle<()>; 2]>,
+}
+
+impl Pod {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let holder = Holder::open(folder.path(), TaskTracker::new(), CancellationToken::new(), Clock::default());
+        Self { folder, holder: holder.unwrap(), link: None }
+    }
+
+    async fn connect(&mut self, terminals: &Terminals) {
+        let ((out, inn), (back, from)) = (mpsc::channel(64), mpsc::channel(64));
+        let (holder, hub) = (self.holder.clone(), terminals.clone());
+        let data = self.folder.path().display().to_string();
+        let home = Home { data, hub: "https://hub.example".to_owned() };
+        let there = tokio::spawn(async move { holder.serve(LinkEnd { out, inn: from }).await });
+        let here = tokio::spawn(async move { hub.connect("pod", home, LinkEnd { out: back, inn }).await });
+        self.link = Some([there, here]);
+        until("connected", || async { terminals.away("pod").is_none() }).await;
+    }
+
+    /// As when the hub gives up a silent link: its half is dropped.
+    async fn cut(&mut self, terminals: &Terminals) {
+        let [_, here] = self.link.take().unwrap();
+        here.abort();
+        assert!(here.await.unwrap_err().is_cancelled());
+        assert!(terminals.away("pod").is_some());
+    }
+
+    fn has(&self, file: &str) -> bool {
+        self.folder.path().join("agents/far").join(file).exists()
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("tmux").arg("-S").arg(socket(&self.folder)).arg("kill-server").output();
+    }
+}
+
+/// A program that says what it finds.
+const FINDS: &str = r#"echo "url $CENTRAL_MCP_URL"; echo "own $PWD"; test -s "$CENTRAL_MCP_CONFIG" && echo ready; cat"#;
+
+#[tokio::test]
+async fn an_agent_runs_on_its_machine_with_all_it_needs() {
+    let (house, mut pod, who) = (House::begun().await, Pod::new(), Caller::cli());
+    let script = pod.folder.path().join("claude");
+    std::fs::write(&script, format!("#!/bin/sh\n{FINDS}\n")).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", pod.folder.path().display());
+    let far = house
+        .made(AgentDraft {
+            machine: Some("pod".into()),
+            environment: vec![plain("PATH", &path)],
+            ..draft("far", "claude-code")
+        })
+        .await;
+    assert_eq!(refused(house.agents.start(&who, far.id).await).kind, FailureKind::Outside);
+
+    pod.connect(&house.terminals).await;
+    house.agents.start(&who, far.id).await.unwrap();
+    until("what it finds", || async { house.screen("far").await.contains("ready") }).await;
+    let screen = house.screen("far").await;
+    assert!(screen.contains("url https://hub.example/mcp"), "{screen}");
+    // A long path is wrapped.
+    assert!(screen.replace('\n', "").contains("agents/far/work"), "{screen}");
+    let view = house.terminals.get(&who, "agent-far").await.unwrap();
+    assert_eq!((view.machine.as_deref(), view.state.word()), (Some("pod"), "running"));
+    assert!(!house.folder.path().join("agents").exists(), "nothing of it is on the hub's machine");
+
+    // While the link is cut nobody knows; nothing is started anew, and nothing is lost.
+    let pid = view.pid;
+    pod.cut(&house.terminals).await;
+    house.agents.activate().await.unwrap();
+    assert_eq!(house.terminals.get(&who, "agent-far").await.unwrap().state.word(), "away");
+    assert_eq!(refused(house.agents.restart(&who, far.id).await).kind, FailureKind::Outside);
+    pod.connect(&house.terminals).await;
+    house.agents.activate().await.unwrap();
+    assert_eq!(house.terminals.get(&who, "agent-far").await.unwrap().pid, pid);
+
+    // Stopped while its machine is away, it ends as soon as that is back.
+    pod.cut(&house.terminals).await;
+    assert_eq!(refused(house.agents.stop(&who, far.id).await).kind, FailureKind::Outside);
+    pod.connect(&house.terminals).await;
+    house.agents.activate().await.unwrap();
+    assert!(house.running().await.is_empty());
+
+    house.agents.restart(&who, far.id).await.unwrap();
+    until("what it finds", || async { house.screen("far").await.contains("ready") }).await;
+    assert!(
+        pod.has("mcp.json"),
+        "{:?}",
+        std::fs::read_dir(pod.folder.path().join("agents/far")).unwrap().collect::<Vec<_>>()
+    );
+    house.agents.stop(&who, far.id).await.unwrap();
+    assert!(house.running().await.is_empty());
+    assert!(!pod.has("mcp.json") && pod.has("work"), "its configuration goes, its work stays");
+    assert!(house.auth.tokens(&who).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_installed_there_is_said_there() {
+    let (house, mut pod, who) = (House::begun().await, Pod::new(), Caller::cli());
+    pod.connect(&house.terminals).await;
+    let environment = vec![plain("PATH", "/not/there")];
+    let far = AgentDraft { machine: Some("pod".into()), environment, ..draft("far", "codex") };
+    let far = house.made(far).await;
+    house.agents.start(&who, far.id).await.unwrap();
+    until("the banner", || async { house.screen("far").await.contains("is not installed on this machine") }).await;
+
+    // A name is one terminal's, wherever it is.
+    let moved = AgentDraft { machine: None, ..draft("far", "codex") };
+    house.agents.edit(&who, far.id, moved).await.unwrap();
+    let clash = refused(house.agents.start(&who, far.id).await);
+    assert_eq!(clash.kind, FailureKind::Conflict);
+}
