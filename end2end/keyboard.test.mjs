@@ -11,7 +11,7 @@ scene('g and a letter goes to every screen', async ({ hub, page }) => {
     await setUp(page, hub);
     await live(page);
     await page.evaluate(() => { window.sameDocument = true; });
-    for (const [key, path] of [['a', '/agents'], ['i', '/images'], ['x', '/terminals'], ['v', '/services'], [',', '/settings'], ['o', '/overview']]) {
+    for (const [key, path] of [['a', '/agents'], ['i', '/images'], ['x', '/terminals'], ['m', '/machines'], ['v', '/services'], [',', '/settings'], ['o', '/overview']]) {
         await page.keyboard.press('g');
         await page.keyboard.press(key);
         await page.waitForURL(`**${path}`);

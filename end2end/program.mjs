@@ -12,7 +12,7 @@ import { chromium } from 'playwright-core';
 
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 export const SCREENS = join(ROOT, 'target', 'screens');
-const BIN = process.env.CENTRAL_MCP_BIN ?? join(ROOT, 'target', 'debug', 'central-mcp');
+export const BIN = process.env.CENTRAL_MCP_BIN ?? join(ROOT, 'target', 'debug', 'central-mcp');
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 mkdirSync(SCREENS, { recursive: true });
@@ -33,7 +33,7 @@ export async function until(what, ask, ms = 15_000) {
 }
 
 // What a machine's own settings would change has no place in a test.
-const environment = () => Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CENTRAL_MCP_')));
+export const environment = () => Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CENTRAL_MCP_')));
 
 /** One running hub with a data folder of its own. */
 export class Program {

@@ -20,6 +20,7 @@ let terminal;
 let socket;
 let tries = 0;
 let waits = false;
+let away = null;
 
 function say(state, word) {
     part('line').dataset.state = state;
@@ -105,6 +106,20 @@ function tell(request) {
     socket.send(frame);
 }
 
+/** `12 s`, `3 min`, `2 h`, `5 d`. */
+function span(ms) {
+    const s = Math.max(0, Math.floor(ms / 1000));
+    if (s < 60) return `${s} s`;
+    if (s < 3600) return `${Math.floor(s / 60)} min`;
+    return s < 86_400 ? `${Math.floor(s / 3600)} h` : `${Math.floor(s / 86_400)} d`;
+}
+
+/** Says since when the machine is not connected, if it is not. */
+function tellAway() {
+    part('away').hidden = away === null;
+    if (away !== null) part('away-since').textContent = `, for ${span(Date.now() - away)} now`;
+}
+
 function take(frame) {
     const rest = frame.subarray(1);
     if (frame[0] === OUTPUT) return terminal.write(rest);
@@ -113,7 +128,11 @@ function take(frame) {
     if (notice.type === 'alive') waits = false;
     if (notice.type !== 'state') return undefined;
     tries = 0;
-    part('facts').textContent = `${notice.cols} × ${notice.rows} · ${notice.viewers} watching`;
+    const on = notice.machine ? [`on ${notice.machine}`] : [];
+    part('facts').textContent = [...on, `${notice.cols} × ${notice.rows}`, `${notice.viewers} watching`].join(' · ');
+    part('machine').textContent = notice.machine ?? 'Its machine';
+    away = notice.away ?? null;
+    tellAway();
     if (terminal.cols !== notice.cols || terminal.rows !== notice.rows) {
         terminal.resize(notice.cols, notice.rows);
         fit();
@@ -178,6 +197,7 @@ async function begin() {
     }
     document.addEventListener('visibilitychange', () => tell({ type: 'visible', on: !document.hidden }));
     setInterval(alive, 20_000);
+    setInterval(tellAway, 5_000);
     return connect();
 }
 

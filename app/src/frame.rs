@@ -64,10 +64,11 @@ pub(crate) fn use_me() -> MeSignal {
 }
 
 /// The pages of the rail: address, name, icon, key after `g`.
-pub(crate) const PAGES: [(&str, &str, &str, &str); 6] = [
+pub(crate) const PAGES: [(&str, &str, &str, &str); 7] = [
     ("/overview", "Overview", "home", "o"),
     ("/agents", "Agents", "crew", "a"),
     ("/terminals", "Terminals", "terminal", "x"),
+    ("/machines", "Machines", "machine", "m"),
     ("/images", "Images", "image", "i"),
     ("/services", "Services", "server", "v"),
     ("/settings", "Settings", "gear", ","),
@@ -204,6 +205,7 @@ pub(crate) fn App(
                     <Route path=path!("/terminals") view={Lazy::<pages::Terminals>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/terminals/:name") view={Lazy::<pages::Terminal>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/recordings/:id") view={Lazy::<pages::Recording>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("/machines") view={Lazy::<pages::Machines>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/services") view={Lazy::<pages::Services>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/connect") view={Lazy::<pages::Connect>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/settings") view={Lazy::<pages::Settings>::new()} ssr=SsrMode::Async />

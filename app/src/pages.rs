@@ -6,7 +6,7 @@
 use leptos::{lazy, prelude::*};
 use leptos_router::{LazyRoute, lazy_route};
 
-use crate::{agents, connect, images, services, settings, terminals};
+use crate::{agents, connect, images, machines, services, settings, terminals};
 
 /// Makes pages whose code comes in one file: the function named first is split off, with everything that only they use.
 macro_rules! together {
@@ -67,6 +67,8 @@ together! {
     crew_pages, __preload_crew_pages, OfTheCrew:
     /// The crew.
     Agents => agents::Agents();
+    /// The machines.
+    Machines => machines::Machines();
     /// The outside services.
     Services => services::Services();
 }

@@ -93,10 +93,10 @@ fn facts(agent: AgentView) -> AnyView {
     let draft = agent.draft;
     let mut facts = vec![agent.profile];
     facts.extend(Some(draft.model).filter(|model| !model.is_empty()));
-    facts.extend(draft.machine.map(|machine| format!("on {machine}")));
     facts.extend((!draft.restart_on_exit).then(|| "not restarted".to_owned()));
     let folder =
         if draft.folder.is_empty() { format!("agents/{}/work in the data folder", draft.slug) } else { draft.folder };
+    let machine = draft.machine.map(|machine| view! { <span>"on " <a href="/machines">{machine}</a></span> });
     let needs = agent.needs.map(|needs| view! { <p class="need"><span>{needs.text}</span> <Ago at=needs.since /></p> });
     let since = agent.started_at.map(|at| view! { <span class="quiet">"started " <Ago at=at /></span> });
     view! {
@@ -108,7 +108,7 @@ fn facts(agent: AgentView) -> AnyView {
         {needs}
         {(!draft.role.is_empty()).then(|| view! { <p>{draft.role}</p> })}
         <p class="what">
-            <StatusBadge word=word class=class /> {since} <span>{facts.join(" · ")}</span>
+            <StatusBadge word=word class=class /> {since} {machine} <span>{facts.join(" · ")}</span>
         </p>
         <p class="what quiet"><code class="mono">{folder}</code></p>
         {agent.problem.map(|problem| view! { <p class="problem">{problem}</p> })}

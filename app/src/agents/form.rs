@@ -5,6 +5,7 @@ use server::agents::{AgentDraft, AgentState, AgentView, ProfileView};
 
 use super::{Desk, calls, variables::Rows};
 use crate::{
+    machines::machine_choice,
     services::{Act, area, field},
     ui::{CopyButton, Words, say},
 };
@@ -19,6 +20,8 @@ struct Fields {
     model: RwSignal<String>,
     command: RwSignal<String>,
     folder: RwSignal<String>,
+    /// Empty: the hub's own.
+    machine: RwSignal<String>,
     restart: RwSignal<bool>,
     variables: Rows,
 }
@@ -34,12 +37,13 @@ impl Fields {
             model: text(|draft| &draft.model),
             command: RwSignal::new(draft.map(|draft| draft.command.join("\n")).unwrap_or_default()),
             folder: text(|draft| &draft.folder),
+            machine: RwSignal::new(draft.and_then(|draft| draft.machine.clone()).unwrap_or_default()),
             restart: RwSignal::new(draft.is_none_or(|draft| draft.restart_on_exit)),
             variables: Rows::new(draft.map(|draft| draft.environment.as_slice()).unwrap_or_default()),
         }
     }
 
-    fn draft(self, machine: Option<String>) -> AgentDraft {
+    fn draft(self) -> AgentDraft {
         let text = |signal: RwSignal<String>| signal.get_untracked().trim().to_owned();
         let (slug, name) = (text(self.slug), text(self.name));
         AgentDraft {
@@ -52,7 +56,7 @@ impl Fields {
             command: words(&self.command.get_untracked()),
             environment: self.variables.variables(),
             folder: text(self.folder),
-            machine,
+            machine: Some(self.machine.get_untracked()).filter(|machine| !machine.is_empty()),
             restart_on_exit: self.restart.get_untracked(),
         }
     }
@@ -70,7 +74,6 @@ pub(super) fn AgentForm(
     let act = Act::new();
     let (id, running) =
         (agent.as_ref().map(|it| it.id), agent.as_ref().is_some_and(|it| it.state == AgentState::Running));
-    let machine = StoredValue::new(agent.and_then(|agent| agent.draft.machine));
     // A refused second step must change what the first stored, not make it twice.
     let saved = RwSignal::new(id);
     let profiles = LocalResource::new(calls::agent_profiles);
@@ -83,7 +86,7 @@ pub(super) fn AgentForm(
         }
     });
     let save = move |run: bool| {
-        let draft = fields.draft(machine.get_value());
+        let draft = fields.draft();
         let work = async move {
             let agent = match saved.get_untracked() {
                 Some(id) => calls::edit_agent(id, draft).await?,
@@ -126,8 +129,9 @@ pub(super) fn AgentForm(
                         view! { <option value=it.key selected=selected>{it.name}</option> }
                     }).collect_view()}
                 </select>
-                {move || chosen.get().map(missing)}
+                {move || chosen.get().filter(|_| fields.machine.with(String::is_empty)).map(missing)}
             </div>
+            {machine_choice("agent-machine", fields.machine)}
             <div class="pair">
                 {field("agent-model", "Model", "Empty: what the program takes by itself", "text", "off", fields.model)}
                 {field("agent-folder", "Folder", "Where it works, such as /srv/shop; empty: one of its own", "text", "off", fields.folder)}

@@ -16,8 +16,10 @@ use server::{
     id::TokenId,
 };
 
+pub(crate) use snippets::only_here;
+
 use self::{
-    snippets::{Client, PLACE, Snippet, only_here, snippets},
+    snippets::{Client, PLACE, Snippet, snippets},
     status::StatusStep,
     token::TokenStep,
 };

@@ -237,7 +237,7 @@ pub(super) fn test_call(origin: &str, token: Option<&str>) -> String {
 }
 
 /// Whether only programs on the hub's own machine reach this address.
-pub(super) fn only_here(origin: &str) -> bool {
+pub(crate) fn only_here(origin: &str) -> bool {
     let host = origin.split_once("://").map_or(origin, |(_, rest)| rest);
     let name = if host.starts_with('[') {
         host.split_inclusive(']').next().unwrap_or(host)

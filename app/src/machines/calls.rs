@@ -12,6 +12,13 @@ pub(crate) async fn list_machines() -> Result<Vec<MachineView>, Refusal> {
     Ok(hub.machines.list(&who).await?)
 }
 
+/// Of each machine beside the hub's own its name, and its name with its state for people.
+#[server(prefix = "/api", endpoint = "/machine_choices", input = leptos::server_fn::codec::Json)]
+pub(crate) async fn machine_choices() -> Result<Vec<(String, String)>, Refusal> {
+    let (hub, who) = crate::failure::entered()?;
+    Ok(super::choice::others(hub.machines.list(&who).await?))
+}
+
 /// Lets a machine join, once and within an hour; one that is there already may join anew.
 #[server(prefix = "/api", endpoint = "/add_machine", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn add_machine(draft: MachineDraft) -> Result<NewMachine, Refusal> {
@@ -19,7 +26,7 @@ pub(crate) async fn add_machine(draft: MachineDraft) -> Result<NewMachine, Refus
     Ok(hub.machines.add(&who, draft).await?)
 }
 
-/// Removes a machine and closes its link; what runs on it is left alone.
+/// Removes a machine, closes its link and forgets its terminals; what runs on it is left alone.
 #[server(prefix = "/api", endpoint = "/remove_machine", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn remove_machine(name: String) -> Result<(), Refusal> {
     let (hub, who) = crate::failure::entered()?;

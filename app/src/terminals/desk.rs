@@ -73,20 +73,20 @@ impl Desk {
         desk
     }
 
-    /// Whether this viewer holds the keyboard.
+    /// Whether this viewer holds the keyboard, of a machine that is there.
     pub(super) fn holds(self) -> bool {
-        self.watching.with(|now| now.as_ref().and_then(|now| now.keyboard.as_ref()).is_some_and(|keys| keys.you))
+        self.watching.with(|now| now.as_ref().is_some_and(rules::yours))
     }
 
-    /// Whether this viewer may take it.
+    /// Whether this viewer may take it: never while the machine is away, where no key would arrive.
     pub(super) fn may_type(self) -> bool {
-        self.watching.with(|now| now.as_ref().is_some_and(|now| now.may_type))
+        self.watching.with(|now| now.as_ref().is_some_and(|now| now.may_type && now.away.is_none()))
     }
 
     /// Who else holds the keyboard.
     pub(super) fn other(self) -> Option<String> {
         self.watching.with(|now| {
-            let keys = now.as_ref()?.keyboard.as_ref()?;
+            let keys = now.as_ref().filter(|now| now.away.is_none())?.keyboard.as_ref()?;
             (!keys.you).then(|| rules::person(&keys.holder))
         })
     }

@@ -17,6 +17,12 @@ pub(crate) fn page(nonce: String) -> impl IntoView {
                 <span id="line" class="dot" role="status" data-state="wait">"connecting"</span>
             </header>
             <p id="words" class="strip bad" role="alert" hidden></p>
+            <p id="away" class="strip warn" hidden>
+                <span>
+                    <span role="status"><b id="machine"></b> " is not connected"</span> <span id="away-since"></span>
+                    ". Its sessions run on; this is the last picture."
+                </span>
+            </p>
             <div class="glass" tabindex="0"><div class="screen" id="screen"></div></div>
             <noscript><p class="strip">"A terminal is drawn by a script; this browser does not run any."</p></noscript>
         </main>

@@ -7,7 +7,7 @@ use leptos_router::{
 };
 use server::{
     caller::Right,
-    events::Topic,
+    clock::Timestamp,
     terminals::{Request, TerminalState, TerminalView, Watching},
 };
 
@@ -25,7 +25,7 @@ use crate::{
     frame::{Bar, use_me},
     live::live,
     services::Act,
-    ui::{Words, count, icon, on_keys},
+    ui::{Words, count, exact, icon, on_keys, span},
 };
 
 /// The page.
@@ -34,7 +34,7 @@ pub(crate) fn One() -> impl IntoView {
     let live = live();
     let params = use_params_map();
     let name = Memo::new(move |_| params.with(|params| params.get("name")).unwrap_or_default());
-    let list: List = Resource::new(move || live.version(Topic::Terminals), |_| calls::list_terminals());
+    let list: List = Resource::new(wall::topics(live), |_| calls::list_terminals());
     let screens = Screens::new();
     screens.follow(list);
     let sentence = move || list.get().and_then(Result::ok).map(|all| wall::sentence(&all));
@@ -130,12 +130,17 @@ fn Stage(
     }
 }
 
-/// Role, machine, and what the program calls itself.
+/// Role, what the program calls itself, and the machine.
 fn about(facts: &TerminalView, now: Option<&Watching>) -> String {
     let agent = facts.agent.as_ref().map(|slug| format!("agent {slug}"));
     let title = now.map_or(&facts.title, |now| &now.title);
     let title = (!title.is_empty() && *title != facts.name).then(|| title.clone());
-    agent.into_iter().chain(title).chain(facts.machine.clone()).collect::<Vec<_>>().join(" · ")
+    agent
+        .into_iter()
+        .chain(title)
+        .chain(facts.machine.as_ref().map(|machine| format!("on {machine}")))
+        .collect::<Vec<_>>()
+        .join(" · ")
 }
 
 /// The truth about the line, and what was refused.
@@ -146,7 +151,17 @@ fn strip(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, may: Memo<
     let start = move |_| {
         act.run(calls::start_terminal_again(name.clone()), move |()| desk.connect());
     };
+    let away = Memo::new(move |_| match desk.line.get() {
+        Line::Open => desk.watching.with(|now| now.as_ref().and_then(|now| now.away)),
+        // The line to the hub itself is broken: nothing newer is known of the machine.
+        Line::Reconnecting => None,
+        Line::Connecting | Line::Closed(_) => facts.with(|facts| facts.as_ref().and_then(|one| one.away)),
+    });
+    come_back(desk, facts);
     let line = move || {
+        if let Some(since) = away.get() {
+            return not_connected(desk, facts, since);
+        }
         match desk.line.get() {
         Line::Open => ().into_any(),
         Line::Connecting => view! { <p class="strip" role="status">"Connecting…"</p> }.into_any(),
@@ -181,6 +196,40 @@ fn strip(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, may: Memo<
         })
     };
     view! { <div class="strips">{line} {words} <Words failure=act.failure /></div> }.into_any()
+}
+
+/// Says that the machine is away: what is shown is how it was.
+fn not_connected(desk: Desk, facts: Memo<Option<TerminalView>>, since: Timestamp) -> AnyView {
+    let live = live();
+    let name = facts.with_untracked(|facts| facts.as_ref().and_then(|one| one.machine.clone()));
+    let name = name.unwrap_or_else(|| "Its machine".to_owned());
+    let picture = move || match desk.watching.with(Option::is_some) {
+        true => "this is the last picture.",
+        false => "the picture comes when it is back.",
+    };
+    // The time stands apart, so that a screen reader is not told of each new one.
+    view! {
+        <p class="strip warn">
+            <span>
+                <span role="status"><b>{name}</b> " is not connected"</span>
+                <span title=exact(since)>{move || format!(", for {} now", span(live.now.get() - since.millis()))}</span>
+                ". Its sessions run on; " {picture}
+            </span>
+        </p>
+    }
+    .into_any()
+}
+
+/// Who came while the machine was away was refused, and is let in when it is back.
+fn come_back(desk: Desk, facts: Memo<Option<TerminalView>>) {
+    let away = Memo::new(move |_| facts.with(|facts| facts.as_ref().is_some_and(|one| one.away.is_some())));
+    Effect::new(move |before: Option<bool>| {
+        let now = away.get();
+        if before == Some(true) && !now && matches!(desk.line.get_untracked(), Line::Closed(_)) {
+            desk.connect();
+        }
+        now
+    });
 }
 
 fn footer(desk: Desk, past: RwSignal<bool>) -> AnyView {

@@ -4,7 +4,12 @@
     allow(dead_code, reason = "most of them only a browser takes, and tests try them without one")
 )]
 
-use server::terminals::{PASTE, Run};
+use server::terminals::{PASTE, Run, Watching};
+
+/// Whether who is told holds the keyboard, and the machine is there to hear it.
+pub(super) fn yours(now: &Watching) -> bool {
+    now.away.is_none() && now.keyboard.as_ref().is_some_and(|keys| keys.you)
+}
 
 /// How long to wait before try number `tries` (0 is the first) to connect again, in milliseconds: 200 ms doubled up to 10 s, of
 /// which `chance` (0 to 1) takes away up to a half, so that many viewers do not come back in one moment.

@@ -10,7 +10,7 @@ use js_sys::{ArrayBuffer, Uint8Array};
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*};
 use server::{
     error::FailureKind,
-    terminals::{BYTES, Closing, JSON, Keyboard, Notice, Request, SUBPROTOCOL, Watching},
+    terminals::{BYTES, Closing, JSON, Notice, Request, SUBPROTOCOL, Watching},
 };
 use wasm_bindgen::{JsCast as _, closure::Closure};
 use web_sys::{BinaryType, CloseEvent, HtmlElement, KeyboardEvent, MessageEvent, WebSocket};
@@ -243,8 +243,9 @@ impl Session {
                 self.fit();
             }
         }
-        let yours = matches!(&now.keyboard, Some(Keyboard { you: true, .. }));
-        if self.held.take() && !yours {
+        let yours = rules::yours(&now);
+        // What was held is asked for once the machine is there.
+        if now.away.is_none() && self.held.take() && !yours {
             match &now.keyboard {
                 None if now.may_type => self.ask(&Request::Take { over: false }),
                 Some(other) => self.desk.words.set(Some(format!(
@@ -263,9 +264,7 @@ impl Session {
     }
 
     fn mine(&self) -> bool {
-        self.desk.watching.with_untracked(|now| {
-            matches!(now.as_ref().and_then(|now| now.keyboard.as_ref()), Some(Keyboard { you: true, .. }))
-        })
+        self.desk.watching.with_untracked(|now| now.as_ref().is_some_and(rules::yours))
     }
 
     fn closed(self: &Rc<Self>, code: u16, reason: &str) {

@@ -6,20 +6,23 @@ use server::terminals::TerminalDraft;
 
 use super::{calls, rules};
 use crate::{
+    machines::machine_choice,
     services::{Act, field},
     ui::{Dialog, Words},
 };
 
-/// Asks for name, command and folder; leads to the terminal once it runs.
+/// Asks for name, machine, command and folder; leads to the terminal once it runs.
 #[component]
 pub(super) fn StartDialog(
     /// Whether it is open.
     open: RwSignal<bool>,
+    /// The machine that is proposed; empty: the hub's own.
+    machine: RwSignal<String>,
 ) -> impl IntoView {
-    view! { <Dialog open=open title="Start a terminal".to_owned()>{form(open)}</Dialog> }
+    view! { <Dialog open=open title="Start a terminal".to_owned()>{form(open, machine)}</Dialog> }
 }
 
-fn form(open: RwSignal<bool>) -> AnyView {
+fn form(open: RwSignal<bool>, machine: RwSignal<String>) -> AnyView {
     let text = || RwSignal::new(String::new());
     let (name, command, folder) = (text(), text(), text());
     let act = Act::new();
@@ -34,7 +37,7 @@ fn form(open: RwSignal<bool>) -> AnyView {
             name: name.clone(),
             command,
             folder: folder.get_untracked().trim().to_owned(),
-            machine: None,
+            machine: Some(machine.get_untracked()).filter(|machine| !machine.is_empty()),
         };
         act.run(calls::start_terminal(draft), move |()| {
             open.set(false);
@@ -51,6 +54,7 @@ fn form(open: RwSignal<bool>) -> AnyView {
             }
         >
             {field("terminal-name", "Name", "Letters, digits, - and _, such as build", "text", "off", name)}
+            {machine_choice("terminal-machine", machine)}
             {field("terminal-command", "Command", "Program and arguments; empty starts your login shell", "text", "off", command)}
             {field("terminal-folder", "Folder", "Where it starts; empty is the home folder", "text", "off", folder)}
             <Words failure=act.failure />

@@ -151,9 +151,11 @@ pub(super) fn Thumbs(
             let all = list.get().and_then(Result::ok).unwrap_or_default();
             all.into_iter().find(|one| one.name == first.name).unwrap_or_else(|| first.clone())
         });
+        let away = Memo::new(move |_| now.with(|view| view.state == TerminalState::Away));
         let head = move || {
             let view = now.get();
-            let (word, class) = if here.get() { ("shown", "quiet") } else { state(&view, live.now.get()) };
+            let shown = here.get() && !away.get();
+            let (word, class) = if shown { ("shown", "quiet") } else { state(&view, live.now.get()) };
             let why = view.needs.clone();
             view! { <span class="quiet where">{view.machine.clone()}</span> <span title=why><StatusBadge word=word class=class /></span> }
         };
@@ -168,7 +170,7 @@ pub(super) fn Thumbs(
         };
         let class = if hue.is_some() { "card terminal-card owned" } else { "card terminal-card" };
         view! {
-            <a class=class href=address style=format!("--hue:{}", hue.unwrap_or_default())
+            <a class=class class:away=away href=address style=format!("--hue:{}", hue.unwrap_or_default())
                 aria-current=move || here.get().then_some("true")>
                 <span class="head">{face} <b>{name}</b> {head}</span>
                 {thumb}
@@ -207,6 +209,7 @@ mod tests {
         assert_eq!(state(&view, 60_000).0, "idle");
         let asking = TerminalView { needs: Some("a question".into()), ..view };
         assert_eq!(state(&asking, 2_000).0, "needs you");
+        assert_eq!(state(&TerminalView { state: TerminalState::Away, ..asking.clone() }, 2_000).0, "away");
         assert_eq!(state(&TerminalView { state: TerminalState::Ended, ..asking }, 2_000).0, "ended");
     }
 }

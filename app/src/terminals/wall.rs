@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use leptos::prelude::*;
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_navigate, use_query_map},
+};
 use server::{
     caller::Right,
     events::Topic,
@@ -17,7 +21,7 @@ use super::{
 use crate::{
     Refusal,
     frame::{Bar, use_me},
-    live::live,
+    live::{Live, live},
     ui::{CopyButton, icon},
 };
 
@@ -31,15 +35,19 @@ const LEAST: usize = 2;
 #[component]
 pub(crate) fn Wall() -> impl IntoView {
     let (live, me) = (live(), use_me());
-    let list: List = Resource::new(move || live.version(Topic::Terminals), |_| calls::list_terminals());
+    let list: List = Resource::new(topics(live), |_| calls::list_terminals());
     let screens = Screens::new();
     screens.follow(list);
-    let starting = RwSignal::new(false);
+    let (starting, machine) = (RwSignal::new(false), RwSignal::new(String::new()));
+    start_when_asked(starting, machine);
     let query = RwSignal::new(String::new());
     let start = move || {
         me.may(Right::Operate).then(|| {
             view! {
-                <button class="primary" type="button" on:click=move |_| starting.set(true)>{icon("plus")} " Start a terminal"</button>
+                <button class="primary" type="button" on:click=move |_| {
+                    machine.set(String::new());
+                    starting.set(true);
+                }>{icon("plus")} " Start a terminal"</button>
             }
         })
     };
@@ -60,8 +68,25 @@ pub(crate) fn Wall() -> impl IntoView {
                 </div>
             </Transition>
         </div>
-        <StartDialog open=starting />
+        <StartDialog open=starting machine=machine />
     }
+}
+
+/// What the list is asked for again after: news of terminals, and of the machines that they are on.
+pub(super) fn topics(live: Live) -> impl Fn() -> (u32, u32) {
+    move || (live.version(Topic::Terminals), live.version(Topic::Machines))
+}
+
+/// `/terminals?new=MACHINE` opens the dialog; the mark is taken from the address, so that it can be asked again.
+fn start_when_asked(open: RwSignal<bool>, machine: RwSignal<String>) {
+    let (query, navigate) = (use_query_map(), use_navigate());
+    Effect::new(move || {
+        if let Some(on) = query.read().get("new") {
+            machine.set(on);
+            open.set(true);
+            navigate("/terminals", NavigateOptions { replace: true, scroll: false, ..Default::default() });
+        }
+    });
 }
 
 /// `5 running · 2 need you · 1 recording`. What is none is not said.
@@ -81,6 +106,7 @@ pub(super) fn sentence(all: &[TerminalView]) -> AnyView {
     view! {
         <b>{count(|one| one.state == TerminalState::Running)}</b> " running"
         {(machines > 1).then(|| view! { " on " <b>{machines}</b> " machines" })}
+        {part(count(|one| one.state == TerminalState::Away), "away")}
         {part(need, if need == 1 { "needs you" } else { "need you" })}
         {part(count(|one| one.recording.is_some()), "recording")}
         {part(all.iter().map(|one| one.viewers).sum(), "watching")}

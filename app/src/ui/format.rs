@@ -19,13 +19,17 @@ pub(crate) fn Ago(
 
 /// `12 s ago`, `3 min ago`, `2 h ago`, `5 d ago`; `now` below five seconds and for what is yet to come.
 fn ago(ms: i64) -> String {
-    let s = ms / 1000;
+    if ms < 5000 { "now".into() } else { format!("{} ago", span(ms)) }
+}
+
+/// `12 s`, `3 min`, `2 h`, `5 d`: how long something lasts so far, in its largest unit.
+pub(crate) fn span(ms: i64) -> String {
+    let s = ms.max(0) / 1000;
     match s {
-        ..5 => "now".into(),
-        5..60 => format!("{s} s ago"),
-        60..3600 => format!("{} min ago", s / 60),
-        3600..86_400 => format!("{} h ago", s / 3600),
-        _ => format!("{} d ago", s / 86_400),
+        ..60 => format!("{s} s"),
+        60..3600 => format!("{} min", s / 60),
+        3600..86_400 => format!("{} h", s / 3600),
+        _ => format!("{} d", s / 86_400),
     }
 }
 

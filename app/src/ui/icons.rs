@@ -12,6 +12,7 @@ pub(crate) fn icon(name: &str) -> impl IntoView + use<> {
         }
         "image" => "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M9 9h.01",
         "server" => "M4 5h16v6H4zM4 13h16v6H4zM8 8h.01M8 16h.01",
+        "machine" => "M7 7h10v10H7zM10 4v3m4-3v3m-4 10v3m4-3v3M4 10h3m-3 4h3m10-4h3m-3 4h3",
         "gear" => {
             "M12 9a3 3 0 1 1 0 6 3 3 0 0 1 0-6ZM12 3v3m0 12v3M3 12h3m12 0h3M5.6 5.6l2.2 2.2m8.4 8.4l2.2 2.2M5.6 18.4l2.2-2.2m8.4-8.4l2.2-2.2"
         }

@@ -11,7 +11,8 @@ mod toast;
 
 pub(crate) use dialog::Dialog;
 pub(crate) use format::{
-    Ago, CopyButton, StatusBadge, Words, actor_face, agent_hue, bytes, capital, count, duration, money, price_per_hour,
+    Ago, CopyButton, StatusBadge, Words, actor_face, agent_hue, bytes, capital, count, duration, exact, money,
+    price_per_hour, span,
 };
 pub(crate) use icons::icon;
 pub(crate) use keys::on_keys;

@@ -13,10 +13,11 @@ struct Open(RwSignal<bool>);
 type Entry = (&'static str, &'static str, &'static str, &'static str);
 
 /// What the palette offers beyond the pages.
-const ACTS: [Entry; 7] = [
+const ACTS: [Entry; 8] = [
     ("Draw a picture", "/images?new", "plus", ""),
     ("Add a ComfyUI server", "/services?new", "plus", ""),
     ("New agent", "/agents?new", "plus", ""),
+    ("Add a machine", "/machines?new", "plus", ""),
     ("Connect an agent", "/connect", "plus", ""),
     ("Make a token", "/settings#tokens", "plus", ""),
     ("Save a workflow", "/settings#workflows", "plus", ""),

@@ -104,6 +104,9 @@ pub struct Watching {
     pub may_type: bool,
     /// Since when a recording runs.
     pub recording: Option<Timestamp>,
+    /// The machine it is on; `None` is the hub's own.
+    #[serde(default)]
+    pub machine: Option<String>,
     /// Since when its machine is not connected: what is shown is the last that was seen. `None`: it is.
     #[serde(default)]
     pub away: Option<Timestamp>,

@@ -94,6 +94,7 @@ impl Hands {
             }),
             may_type: self.who.may_type(),
             recording: self.room.recording_since(&self.terminal),
+            machine: self.room.machine_of(&self.terminal),
             away: self.feed.away(),
         })
     }
