@@ -109,6 +109,7 @@ impl Scene {
             ("list_machines", json!({}), Look),
             ("machine_program", json!({}), Look),
             ("machine_choices", json!({}), Look),
+            ("machine_terminals", json!({}), Look),
             ("terminal_history", json!({ "name": "one", "lines": 10 }), Look),
             ("terminal_screens", json!({ "known": [] }), Look),
             ("terminal_ticket", one.clone(), Look),

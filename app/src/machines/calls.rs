@@ -19,6 +19,13 @@ pub(crate) async fn machine_choices() -> Result<Vec<(String, String)>, Refusal> 
     Ok(super::choice::others(hub.machines.list(&who).await?))
 }
 
+/// How many terminals that have not ended each machine has.
+#[server(prefix = "/api", endpoint = "/machine_terminals", input = leptos::server_fn::codec::Json)]
+pub(crate) async fn machine_terminals() -> Result<Vec<(String, usize)>, Refusal> {
+    let (hub, who) = crate::failure::entered()?;
+    Ok(super::choice::counted(&hub.terminals.list(&who).await?))
+}
+
 /// Lets a machine join, once and within an hour; one that is there already may join anew.
 #[server(prefix = "/api", endpoint = "/add_machine", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn add_machine(draft: MachineDraft) -> Result<NewMachine, Refusal> {

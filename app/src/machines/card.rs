@@ -6,7 +6,7 @@ use server::{
     machines::{HUB, MachineState, MachineView},
 };
 
-use super::{Desk, gauges::gauges, terminals_on};
+use super::{Desk, gauges::gauges};
 use crate::{
     frame::use_me,
     live::live,
@@ -34,7 +34,8 @@ pub(super) fn Card(
         let name = name.clone();
         move || {
             let all = desk.terminals.get()?.ok()?;
-            let words = count(terminals_on(&name, &all) as i64, "terminal", "terminals");
+            let n = all.into_iter().find(|(machine, _)| *machine == name).map_or(0, |(_, n)| n);
+            let words = count(n as i64, "terminal", "terminals");
             Some(view! { <a class="button" href="/terminals">{icon("terminal")} {words}</a> })
         }
     };

@@ -15,7 +15,6 @@ use server::{
     caller::Right,
     events::Topic,
     machines::{HUB, MachineState, MachineView},
-    terminals::{TerminalState, TerminalView},
 };
 
 pub(crate) use choice::machine_choice;
@@ -25,7 +24,6 @@ use crate::{
     frame::{Bar, use_me},
     live::live,
     services::{Asked, Question},
-    terminals::calls::list_terminals,
     ui::{icon, say},
 };
 
@@ -40,7 +38,8 @@ type List = Resource<Result<Vec<MachineView>, Refusal>>;
 #[derive(Clone, Copy)]
 struct Desk {
     list: List,
-    terminals: Resource<Result<Vec<TerminalView>, Refusal>>,
+    /// How many terminals each machine has.
+    terminals: Resource<Result<Vec<(String, usize)>, Refusal>>,
     adding: add::Adding,
     removal: Question<MachineView>,
 }
@@ -58,7 +57,7 @@ pub(crate) fn Machines() -> impl IntoView {
     let (live, me) = (live(), use_me());
     let list: List = Resource::new(move || live.version(Topic::Machines), |_| calls::list_machines());
     let topics = move || (live.version(Topic::Terminals), live.version(Topic::Machines));
-    let terminals = Resource::new(topics, |_| list_terminals());
+    let terminals = Resource::new(topics, |_| calls::machine_terminals());
     let desk = Desk { list, terminals, adding: add::Adding::new(), removal: Question::new() };
     follow(list);
     open_when_asked(desk);
@@ -135,12 +134,6 @@ fn sentence(all: &[MachineView]) -> AnyView {
         .into_any()
 }
 
-/// How many terminals a machine has that have not ended.
-fn terminals_on(name: &str, all: &[TerminalView]) -> usize {
-    let here = |one: &&TerminalView| one.machine.as_deref().unwrap_or(HUB) == name;
-    all.iter().filter(here).filter(|one| one.state != TerminalState::Ended).count()
-}
-
 /// What stands beside the hub's own machine before there is another.
 #[component]
 fn Empty(
@@ -175,38 +168,4 @@ fn removal(desk: Desk) -> AnyView {
         desk.list.refetch();
     };
     desk.removal.dialog(asked, |machine| &machine.name, |machine| calls::remove_machine(machine.name.clone()), done)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_machine_counts_its_own_terminals_that_have_not_ended() {
-        let one = |machine: Option<&str>, state| TerminalView {
-            name: "a".into(),
-            agent: None,
-            machine: machine.map(str::to_owned),
-            state,
-            away: None,
-            pid: None,
-            cols: 80,
-            rows: 24,
-            title: String::new(),
-            viewers: 0,
-            keyboard: None,
-            recorded: false,
-            recording: None,
-            active_at: None,
-            started_at: None,
-            needs: None,
-        };
-        let all = [
-            one(None, TerminalState::Running),
-            one(Some("gpu"), TerminalState::Away),
-            one(Some("gpu"), TerminalState::Running),
-            one(Some("gpu"), TerminalState::Ended),
-        ];
-        assert_eq!((terminals_on(HUB, &all), terminals_on("gpu", &all), terminals_on("x", &all)), (1, 2, 0));
-    }
 }

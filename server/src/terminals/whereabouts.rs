@@ -106,11 +106,6 @@ impl Terminals {
         self.machine(machine).0.away()
     }
 
-    /// The machine that a terminal is on; `None`: the hub's own.
-    pub(super) fn machine_of(&self, terminal: &str) -> Option<String> {
-        self.inner.whereabouts.of(terminal)
-    }
-
     /// Removes what an agent's session was given.
     pub async fn forget(&self, machine: Option<&str>, belongings: &Belongings) -> Result<(), Error> {
         self.sessions_on(machine).await?.place().forget(belongings).await
