@@ -282,6 +282,10 @@ async fn look(
             next = screen.next(pace) => match next {
                 Next::Bytes(bytes) => sink.send(Message::Binary(bytes)).await?,
                 Next::Resized(..) => sink.send(Message::Binary(notice(&hands.state()))).await?,
+                Next::Untyped(why) if hands.holds() => {
+                    sink.send(Message::Binary(notice(&Notice::Refused { why: why.to_string() }))).await?;
+                }
+                Next::Untyped(_) => {}
                 Next::Ended => return Some(Closing::Ended),
             },
         }

@@ -51,6 +51,8 @@ pub enum Next {
     Bytes(Bytes),
     /// The terminal has another size (columns, rows); a snapshot follows.
     Resized(u16, u16),
+    /// Keys were not typed, and why. Only a session of another machine says so later than at once.
+    Untyped(Arc<str>),
     /// The session has ended.
     Ended,
 }
@@ -85,6 +87,8 @@ struct State {
     said: u64,
     /// How far calm readers may read.
     calm: u64,
+    /// How often keys were not typed, and why the last ones.
+    untyped: (u64, Arc<str>),
     snapshot: Option<(News, Bytes)>,
     /// The newest batch made of several chunks, for the next reader at the same place.
     batch: Option<(u64, u64, Bytes)>,
@@ -115,6 +119,7 @@ impl Feed {
             held: 0,
             said: 0,
             calm: news.seq,
+            untyped: (0, Arc::default()),
             snapshot: None,
             batch: None,
         };
@@ -222,6 +227,13 @@ impl Feed {
         state.screen.resize(cols, rows);
         state.size = (cols, rows);
         state.turn();
+        self.tell(&mut state, true);
+    }
+
+    /// Keys that were taken were not typed after all.
+    pub(super) fn untyped(&self, why: String) {
+        let mut state = self.lock();
+        state.untyped = (state.untyped.0 + 1, why.into());
         self.tell(&mut state, true);
     }
 
@@ -412,13 +424,15 @@ pub(super) struct Reader {
     /// The epoch and the chunk that comes next; `None`: a snapshot does.
     at: Option<(u64, u64)>,
     size: (u16, u16),
+    untyped: u64,
     slow: Option<Stopwatch>,
 }
 
 impl Reader {
     pub(super) fn new(feed: Arc<Feed>) -> Self {
         let (news, calm, size) = (feed.news.subscribe(), feed.calm.subscribe(), feed.size());
-        Self { feed, news, calm, at: None, size, slow: None }
+        let untyped = feed.lock().untyped.0;
+        Self { feed, news, calm, at: None, size, untyped, slow: None }
     }
 
     /// What is read.
@@ -453,6 +467,10 @@ impl Reader {
             self.size = state.size;
             self.at = None;
             return Ok(Next::Resized(state.size.0, state.size.1));
+        }
+        if self.untyped != state.untyped.0 {
+            self.untyped = state.untyped.0;
+            return Ok(Next::Untyped(Arc::clone(&state.untyped.1)));
         }
         if !news.ready {
             return if news.ended { Ok(Next::Ended) } else { Err(None) };

@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{Mutex, Semaphore, mpsc, watch},
     time::MissedTickBehavior,
 };
 use tokio_util::{
@@ -14,7 +14,10 @@ use tokio_util::{
 
 use super::{
     LinkEnd,
-    words::{Answer, Ask, FRAME_COST, Frame, Order, PIECE, Said, WINDOW, Word, json, read_keys},
+    words::{
+        Answer, Ask, FOUND_LINE, FRAME_COST, Frame, LINE, LINE_COST, LINES_MOST, Order, PART, PIECE, Said, WINDOW,
+        Word, json, read_keys,
+    },
 };
 use crate::{
     clock::Clock,
@@ -22,6 +25,7 @@ use crate::{
     terminals::{
         feed::{Feed, Next, Pace},
         place::Place,
+        policy::clean,
         sessions::{Sessions, Watch},
         tmux::{SessionInfo, Tmux},
     },
@@ -33,8 +37,11 @@ const LOOK: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 16;
 /// Pieces of typing that may wait for one session.
 const TYPED: usize = 64;
-/// Sessions watched at once by one hub.
-const WATCHED: usize = 256;
+/// Sessions watched at once by one hub, and told of.
+const MOST: usize = 256;
+
+/// What the hub was told of the sessions. Locked from the look to the word, so that no older list comes after a newer one.
+type Told = Mutex<Option<Vec<SessionInfo>>>;
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
@@ -65,11 +72,11 @@ impl Holder {
         let mut channels: HashMap<u32, Channel> = HashMap::new();
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut known = None;
+        let told = Arc::new(Told::default());
         loop {
             let frame = tokio::select! {
                 frame = inn.recv() => frame,
-                _ = look.tick() => match self.tell_sessions(&out, &mut known).await {
+                _ = look.tick() => match self.tell_sessions(&out, &told).await {
                     Some(()) => continue,
                     None => return,
                 },
@@ -77,17 +84,19 @@ impl Holder {
             match frame.as_ref().map(Frame::<Order>::read) {
                 Some(Some(Frame::Bytes(rest))) => type_in(&out, &channels, &rest).await,
                 Some(Some(Frame::Word(Order::Ask { id, ask }))) => {
-                    let (holder, out, at_once) = (self.clone(), out.clone(), at_once.clone());
+                    let (holder, out, at_once, told) = (self.clone(), out.clone(), at_once.clone(), told.clone());
                     self.tasks.spawn(async move {
                         let _turn = at_once.acquire().await;
-                        holder.answer(id, ask, &out).await;
+                        holder.answer(id, ask, &out, &told).await;
                     });
                 }
                 Some(Some(Frame::Word(Order::Watch { channel, session }))) => {
                     // A session that ended took its channel with it.
                     channels.retain(|_, channel| !channel.keys.is_closed());
-                    if channels.len() < WATCHED {
+                    if channels.len() < MOST {
                         channels.insert(channel, self.show(channel, session, out.clone()));
+                    } else if out.send(json(&Word::Ended { channel })).await.is_err() {
+                        return;
                     }
                 }
                 Some(Some(Frame::Word(Order::Leave { channel }))) => drop(channels.remove(&channel)),
@@ -103,10 +112,12 @@ impl Holder {
     }
 
     /// Says which sessions run, if that has changed. `None`: the link is cut.
-    async fn tell_sessions(&self, out: &mpsc::Sender<Bytes>, known: &mut Option<Vec<SessionInfo>>) -> Option<()> {
+    async fn tell_sessions(&self, out: &mpsc::Sender<Bytes>, told: &Told) -> Option<()> {
+        let mut told = told.lock().await;
         match self.sessions.place().list().await {
-            Ok(sessions) if known.as_ref() != Some(&sessions) => {
-                *known = Some(sessions.clone());
+            Ok(mut sessions) if told.as_ref() != Some(&sessions) => {
+                *told = Some(sessions.clone());
+                sessions.truncate(MOST);
                 out.send(json(&Word::Sessions { sessions })).await.ok()
             }
             Ok(_) => Some(()),
@@ -118,12 +129,12 @@ impl Holder {
     }
 
     /// Carries one order out, and says how it went.
-    async fn answer(&self, id: u64, ask: Ask, out: &mpsc::Sender<Bytes>) {
+    async fn answer(&self, id: u64, ask: Ask, out: &mpsc::Sender<Bytes>, told: &Told) {
         let changes = matches!(ask, Ask::Start(_) | Ask::Stop { .. } | Ask::Resize { .. });
         let answer = self.carry_out(id, ask, out).await.map_err(Failure::from);
         if changes {
             // Before the answer, so that who asked finds it so.
-            let _ = self.tell_sessions(out, &mut None).await;
+            let _ = self.tell_sessions(out, told).await;
         }
         let _ = out.send(json(&Word::Answer { id, answer })).await;
     }
@@ -143,7 +154,9 @@ impl Holder {
                 return Ok(Answer::Done);
             }
             Ask::Find { session, text, most } => {
-                return Ok(Answer::Found { found: place.find_lines(&session, &text, most).await? });
+                let found = place.find_lines(&session, &text, most).await?;
+                let short = |(above, line): (usize, String)| (above, clean(&line, FOUND_LINE));
+                return Ok(Answer::Found { found: found.into_iter().map(short).collect() });
             }
             Ask::History { session, lines } => {
                 let history = place.history(&session, lines).await?;
@@ -221,24 +234,50 @@ async fn show(mut watch: Watch, channel: u32, out: &mpsc::Sender<Bytes>, mut cre
         told = match watch.next(Pace::Now).await {
             Next::Bytes(frame) => {
                 let mut bytes = frame.slice(1..);
-                // A program's own reset does not pass the policy; so this is ours.
+                // tmux never resets the terminal of its client; so this is our own.
                 let snapshot = bytes.starts_with(b"\x1bc");
                 if snapshot {
                     // A screen has no title in it; the hub shows it beside.
                     let title = watch.feed().title();
                     bytes = [&bytes, b"\x1b]2;".as_slice(), title.as_bytes(), b"\x07"].concat().into();
                 }
-                sent += bytes.len() as u64 + FRAME_COST;
-                out.send(Said { channel, snapshot, bytes }.frame()).await
+                let mut told = Ok(());
+                for (part, snapshot) in parts(bytes, snapshot) {
+                    sent += part.len() as u64 + FRAME_COST;
+                    told = out.send(Said { channel, snapshot, bytes: part }.frame()).await;
+                }
+                told
             }
+            Next::Untyped(_) => Ok(()),
             Next::Resized(cols, rows) => out.send(json(&Word::Resized { channel, cols, rows })).await,
             Next::Ended => return,
         };
     }
 }
 
-/// Sends lines in pieces.
-async fn tell_lines(id: u64, lines: Vec<String>, out: &mpsc::Sender<Bytes>) {
+/// What is said in pieces that a frame can hold; only the first is a snapshot.
+fn parts(mut bytes: Bytes, snapshot: bool) -> impl Iterator<Item = (Bytes, bool)> {
+    let mut first = snapshot;
+    std::iter::from_fn(move || {
+        let part = bytes.split_to(bytes.len().min(PART));
+        (!part.is_empty()).then(|| (part, std::mem::take(&mut first)))
+    })
+}
+
+/// Sends lines in pieces: the newest, as many as an answer may have.
+async fn tell_lines(id: u64, mut lines: Vec<String>, out: &mpsc::Sender<Bytes>) {
+    let mut held = 0;
+    for line in &mut lines {
+        if line.len() > LINE {
+            *line = clean(line, LINE);
+        }
+    }
+    let fits = |line: &&String| {
+        held += line.len() + LINE_COST;
+        held <= LINES_MOST
+    };
+    let newest = lines.iter().rev().take_while(fits).count();
+    let lines = lines.split_off(lines.len() - newest);
     let (mut piece, mut size) = (Vec::new(), 0);
     for line in lines {
         size += line.len();

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,7 +18,7 @@ use tokio::{
 
 use super::{
     Belongings, Home, Launch, LinkEnd,
-    words::{Answer, Ask, FRAME_COST, Frame, LINES_MOST, Order, Said, WINDOW, Word, json, keys},
+    words::{Answer, Ask, FRAME_COST, Frame, LINE_COST, LINES_MOST, Order, Said, WINDOW, Word, json, keys},
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -31,8 +34,12 @@ const STUCK: Duration = Duration::from_secs(5);
 const SESSIONS: usize = 256;
 /// Frames of one session that may wait here: more than its window can hold.
 const FRAMES: usize = (WINDOW / FRAME_COST) as usize + 16;
+/// Bytes of one session that may wait here: its window, and the largest screen that there can be.
+const HELD: usize = 8 << 20;
 /// Longest title in characters.
 const TITLE: usize = 200;
+/// Longest refusal in characters.
+const WORDS: usize = 300;
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
@@ -48,8 +55,10 @@ struct Own {
 
 struct State {
     link: Option<Link>,
-    /// What it said last, also while it is away.
+    /// What it said last, also while it is away. Times are the hub's.
     sessions: Vec<SessionInfo>,
+    /// The last output of each by its machine's clock, which may be wrong: another value means output now.
+    clocks: HashMap<String, Timestamp>,
     /// Since when it is not there; `None` while it is.
     away: Option<Timestamp>,
     /// How many links there have been.
@@ -61,7 +70,16 @@ struct Link {
     out: mpsc::Sender<Bytes>,
     next: u64,
     asked: HashMap<u64, Asked>,
-    channels: HashMap<u32, mpsc::Sender<Shown>>,
+    channels: HashMap<u32, Showing>,
+    /// Channels that are watched no more, to be told.
+    left: mpsc::UnboundedSender<u32>,
+}
+
+/// The way to who watches a session.
+struct Showing {
+    to: mpsc::Sender<Shown>,
+    /// Bytes on that way.
+    held: Arc<AtomicUsize>,
 }
 
 /// An order that waits for its answer.
@@ -82,12 +100,15 @@ pub(super) enum Shown {
     Resized(u16, u16),
     /// The session has ended.
     Ended,
+    /// Keys were not typed, and why.
+    Untyped(String),
 }
 
 impl Machine {
     /// A machine that is not there yet.
     pub(in crate::terminals) fn new(name: &str, clock: Clock) -> Self {
-        let state = State { link: None, sessions: Vec::new(), away: Some(clock.now()), links: 0 };
+        let state =
+            State { link: None, sessions: Vec::new(), clocks: HashMap::new(), away: Some(clock.now()), links: 0 };
         Self(Arc::new(Own { name: name.to_owned(), clock, state: Mutex::new(state), changes: watch::Sender::new(0) }))
     }
 
@@ -119,18 +140,34 @@ impl Machine {
     /// Serves a link until it is cut, or a newer one has come, or the future is dropped.
     pub(in crate::terminals) async fn serve(&self, home: Home, end: LinkEnd) {
         let LinkEnd { out, mut inn } = end;
+        let (left, mut leaving) = mpsc::unbounded_channel();
+        let orders = out.clone();
         let turn = {
             let mut state = self.lock();
             state.links += 1;
             // What waits for the older link's answers is told by their loss.
-            state.link = Some(Link { home, out, next: 0, asked: HashMap::new(), channels: HashMap::new() });
+            let (asked, channels) = (HashMap::new(), HashMap::new());
+            state.link = Some(Link { home, out, next: 0, asked, channels, left });
             state.links
         };
         let _cut = Cut { machine: self, turn };
-        while let Some(frame) = inn.recv().await {
-            if !self.take(turn, &frame) {
-                break;
+        let hears = async {
+            while let Some(frame) = inn.recv().await {
+                if !self.take(turn, &frame) {
+                    break;
+                }
             }
+        };
+        let leaves = async {
+            while let Some(channel) = leaving.recv().await {
+                if orders.send(json(&Order::Leave { channel })).await.is_err() {
+                    break;
+                }
+            }
+        };
+        tokio::select! {
+            () = hears => {}
+            () = leaves => {}
         }
     }
 
@@ -155,23 +192,28 @@ impl Machine {
                 return rules::size(cols, rows).is_err() || link.show(channel, Shown::Resized(cols, rows));
             }
             Frame::Word(Word::Ended { channel }) => return link.show(channel, Shown::Ended),
-            Frame::Word(Word::Untyped { why, .. }) => {
-                tracing::warn!(machine = self.name(), why = clean(&why, TITLE), "keys were not typed");
+            Frame::Word(Word::Untyped { channel, why }) => {
+                return link.show(channel, Shown::Untyped(clean(&why, WORDS)));
             }
             Frame::Word(Word::Lines { id, lines }) => {
                 let Some(asked) = link.asked.get_mut(&id) else { return true };
-                asked.held += lines.iter().map(|line| line.len() + size_of::<String>()).sum::<usize>();
+                asked.held += lines.iter().map(|line| line.len() + LINE_COST).sum::<usize>();
                 asked.lines.extend(lines.iter().map(|line| clean(line, usize::MAX)));
-                return asked.held <= LINES_MOST;
+                if asked.held > LINES_MOST
+                    && let Some(asked) = link.asked.remove(&id)
+                {
+                    let message = format!("{} sent more lines than an answer may have", self.name());
+                    let _ = asked.answer.send(Err(Failure::new(FailureKind::Outside, message)));
+                }
             }
             Frame::Word(Word::Answer { id, answer }) => {
                 if let Some(asked) = link.asked.remove(&id) {
                     // Who asked may have gone.
-                    let _ = asked.answer.send(answer.map(|answer| (answer, asked.lines)));
+                    let _ = asked.answer.send(answer.map(|answer| (answer, asked.lines)).map_err(foreign));
                 }
             }
             Frame::Word(Word::Sessions { sessions }) => {
-                state.sessions = sessions.into_iter().filter_map(checked).take(SESSIONS).collect();
+                state.take_sessions(sessions, self.0.clock.now());
                 state.away = None;
                 drop(guard);
                 self.changed();
@@ -234,7 +276,15 @@ impl Machine {
     }
 
     /// Begins to watch a session; `None` while the machine is away.
-    pub(super) fn watch(&self, session: &str) -> Option<Channel> {
+    pub(super) async fn watch(&self, session: &str) -> Option<Channel> {
+        let channel = self.open()?;
+        let order = Order::Watch { channel: channel.channel, session: session.to_owned() };
+        // A link that takes no order for so long is about to be cut.
+        timeout(STUCK, channel.out.send(json(&order))).await.ok()?.ok()?;
+        Some(channel)
+    }
+
+    fn open(&self) -> Option<Channel> {
         let mut state = self.lock();
         if state.away.is_some() {
             return None;
@@ -242,14 +292,11 @@ impl Machine {
         let link = state.link.as_mut()?;
         link.next += 1;
         let channel = u32::try_from(link.next).ok()?;
-        let (show, shown) = mpsc::channel(FRAMES);
-        link.channels.insert(channel, show);
-        let (machine, out) = (self.clone(), link.out.clone());
-        drop(state);
-        let channel = Channel { machine, channel, out, shown, arrived: 0 };
-        // A link that takes no order at once is about to be cut; then the channel is closed.
-        channel.order(&Order::Watch { channel: channel.channel, session: session.to_owned() });
-        Some(channel)
+        let (to, shown) = mpsc::channel(FRAMES);
+        let held = Arc::<AtomicUsize>::default();
+        link.channels.insert(channel, Showing { to, held: held.clone() });
+        let (out, left) = (link.out.clone(), link.left.clone());
+        Some(Channel { machine: self.clone(), channel, out, left, shown, held, arrived: 0, told: 0 })
     }
 
     /// Asks, and waits for the answer. When the link is cut meanwhile, nobody knows whether it was done.
@@ -262,6 +309,7 @@ impl Machine {
             link.asked.insert(link.next, Asked { lines: Vec::new(), held: 0, answer });
             (link.out.clone(), link.next)
         };
+        let _asked = Forget { machine: self, id };
         let sent = timeout(STUCK, out.send(json(&Order::Ask { id, ask }))).await;
         if !matches!(sent, Ok(Ok(()))) {
             return Err(self.absent().into());
@@ -308,13 +356,61 @@ impl Drop for Cut<'_> {
     }
 }
 
+impl State {
+    /// A machine's word is trusted no more than its programs', and its clock not at all.
+    fn take_sessions(&mut self, said: Vec<SessionInfo>, now: Timestamp) {
+        let good = |session: &SessionInfo| {
+            rules::name(&session.name).is_ok() && rules::size(session.cols, session.rows).is_ok()
+        };
+        let before = std::mem::take(&mut self.sessions);
+        let clocks = std::mem::take(&mut self.clocks);
+        for session in said.into_iter().filter(good).take(SESSIONS) {
+            let known = before.iter().find(|known| known.name == session.name && known.id == session.id);
+            let rests = clocks.get(&session.name) == Some(&session.activity);
+            self.clocks.insert(session.name.clone(), session.activity);
+            let activity = known.filter(|_| rests).map_or(now, |known| known.activity);
+            let started_at = known.map_or(now, |known| known.started_at);
+            let title = clean(&session.title, TITLE);
+            self.sessions.push(SessionInfo { title, activity, started_at, ..session });
+        }
+    }
+}
+
+/// Dropped when nobody waits for an answer any more.
+struct Forget<'a> {
+    machine: &'a Machine,
+    id: u64,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        if let Some(link) = &mut self.machine.lock().link {
+            link.asked.remove(&self.id);
+        }
+    }
+}
+
 impl Link {
     /// `false` when more came than may be on its way.
     fn show(&mut self, channel: u32, shown: Shown) -> bool {
-        match self.channels.get(&channel).map(|to| to.try_send(shown)) {
-            Some(Err(mpsc::error::TrySendError::Full(_))) => false,
-            Some(Err(mpsc::error::TrySendError::Closed(_))) => self.channels.remove(&channel).is_some(),
-            Some(Ok(())) | None => true,
+        let Some(showing) = self.channels.get(&channel) else { return true };
+        let length = shown.length();
+        if showing.held.fetch_add(length, Ordering::Relaxed) + length > HELD {
+            return false;
+        }
+        match showing.to.try_send(shown) {
+            Err(mpsc::error::TrySendError::Full(_)) => false,
+            Err(mpsc::error::TrySendError::Closed(_)) => self.channels.remove(&channel).is_some(),
+            Ok(()) => true,
+        }
+    }
+}
+
+impl Shown {
+    fn length(&self) -> usize {
+        match self {
+            Self::Snapshot(bytes) | Self::More(bytes) => bytes.len(),
+            Self::Resized(..) | Self::Ended | Self::Untyped(_) => 0,
         }
     }
 }
@@ -324,17 +420,31 @@ pub(super) struct Channel {
     machine: Machine,
     channel: u32,
     out: mpsc::Sender<Bytes>,
+    left: mpsc::UnboundedSender<u32>,
     shown: mpsc::Receiver<Shown>,
+    held: Arc<AtomicUsize>,
+    /// What has arrived since the channel began, and what the machine was told of it.
     arrived: u64,
+    told: u64,
 }
 
 impl Channel {
     /// The next thing; `None` when the link is cut. Dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> Option<Shown> {
-        let shown = self.shown.recv().await?;
+        let shown = loop {
+            tokio::select! {
+                biased;
+                // Nothing waits for it here; but it is told, however full the link is.
+                room = self.out.reserve(), if self.told < self.arrived => {
+                    room.ok()?.send(json(&Order::Arrived { channel: self.channel, bytes: self.arrived }));
+                    self.told = self.arrived;
+                }
+                shown = self.shown.recv() => break shown?,
+            }
+        };
         if let Shown::Snapshot(bytes) | Shown::More(bytes) = &shown {
+            self.held.fetch_sub(bytes.len(), Ordering::Relaxed);
             self.arrived += bytes.len() as u64 + FRAME_COST;
-            self.order(&Order::Arrived { channel: self.channel, bytes: self.arrived });
         }
         Some(shown)
     }
@@ -343,18 +453,12 @@ impl Channel {
     pub(super) fn keys(&self) -> Keys {
         Keys { channel: self.channel, out: self.out.clone() }
     }
-
-    fn order(&self, order: &Order) {
-        // One that is lost here is made up for by the next; a link that is full so long is cut.
-        if self.out.try_send(json(order)).is_err() {
-            tracing::debug!(machine = self.machine.name(), "a link is full, or cut");
-        }
-    }
 }
 
 impl Drop for Channel {
     fn drop(&mut self) {
-        self.order(&Order::Leave { channel: self.channel });
+        // A link that is cut takes its channels along.
+        let _ = self.left.send(self.channel);
         if let Some(link) = &mut self.machine.lock().link
             && link.out.same_channel(&self.out)
         {
@@ -376,11 +480,13 @@ impl Keys {
     }
 }
 
-/// A session as a machine tells of it: its word is not trusted more than its programs'.
-fn checked(session: SessionInfo) -> Option<SessionInfo> {
-    rules::name(&session.name).ok()?;
-    let title = clean(&session.title, TITLE);
-    Some(SessionInfo { title, ..session })
+/// A machine's refusal in the hub's mouth: the kinds that say something of a session, and words without control characters.
+fn foreign(failure: Failure) -> Failure {
+    let kind = match failure.kind {
+        kind @ (FailureKind::NotFound | FailureKind::Conflict | FailureKind::Invalid) => kind,
+        _ => FailureKind::Outside,
+    };
+    Failure::new(kind, clean(&failure.message, WORDS))
 }
 
 fn outside(message: String) -> Error {
@@ -388,40 +494,4 @@ fn outside(message: String) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn more_than_was_let_go_closes_the_link() {
-        let machine = Machine::new("pod", Clock::default());
-        let ((out, inn), (back, mut from)) = (mpsc::channel(8), mpsc::channel(8));
-        let home = Home { data: "/data".to_owned(), hub: "https://hub.example".to_owned() };
-        let hub = machine.clone();
-        let served = tokio_util::task::TaskTracker::new()
-            .spawn(async move { hub.serve(home, LinkEnd { out: back, inn }).await });
-        out.send(json(&Word::Sessions { sessions: Vec::new() })).await.expect("sent");
-        let mut changes = machine.changes();
-        while machine.away().is_some() {
-            changes.changed().await.expect("told");
-        }
-        let mut channel = machine.watch("a").expect("connected");
-        assert!(String::from_utf8_lossy(&from.recv().await.expect("an order")).contains("\"watch\""));
-        let frame = |bytes: &'static [u8]| {
-            let said = Said { channel: channel.channel, snapshot: false, bytes: Bytes::from_static(bytes) };
-            said.frame()
-        };
-        let (first, more) = (frame(b"first"), frame(b"x"));
-        out.send(first).await.expect("sent");
-        let Some(Shown::More(bytes)) = channel.next().await else { panic!("shown") };
-        assert_eq!(&bytes[..], b"first");
-        assert!(String::from_utf8_lossy(&from.recv().await.expect("an order")).contains("\"bytes\":69"));
-        // From here on nobody takes any.
-        let mut sent = 0;
-        while out.send(more.clone()).await.is_ok() {
-            sent += 1;
-            assert!(sent < 10 * FRAMES, "all of it was kept");
-        }
-        served.await.expect("served");
-        assert!(machine.away().is_some());
-    }
-}
+mod tests;

@@ -39,7 +39,7 @@ pub(in crate::terminals) async fn run(sessions: Sessions, feed: Arc<Feed>, machi
         let still = || machine.known().iter().any(|session| session.name == feed.name() && session.id == id);
         let end = match machine.away() {
             None if !still() => End::Ended,
-            None => match machine.watch(feed.name()) {
+            None => match machine.watch(feed.name()).await {
                 Some(channel) => pump(&sessions, &feed, channel).await,
                 None => End::Cut,
             },
@@ -73,6 +73,7 @@ async fn pump(sessions: &Sessions, feed: &Arc<Feed>, mut channel: Channel) -> En
             shown = channel.next() => match shown {
                 None => return End::Cut,
                 Some(Shown::Ended) => return End::Ended,
+                Some(Shown::Untyped(why)) => feed.untyped(why),
                 Some(Shown::Resized(cols, rows)) => feed.resized(cols, rows),
                 Some(Shown::Snapshot(bytes)) => {
                     feed.begin();

@@ -16,8 +16,16 @@ pub(super) const WINDOW: u64 = 64 * 1024;
 pub(super) const FRAME_COST: u64 = 64;
 /// Lines of an answer are sent in pieces of about so many bytes, so that keys' echoes pass between them.
 pub(super) const PIECE: usize = 64 * 1024;
-/// Most bytes of lines that one answer may have.
-pub(super) const LINES_MOST: usize = 16 << 20;
+/// Most bytes of lines that one answer has; of a longer history the oldest lines are left out.
+pub(super) const LINES_MOST: usize = 8 << 20;
+/// Most characters of a line; a minified file is one line.
+pub(super) const LINE: usize = 4_096;
+/// Most characters of a line that was found.
+pub(super) const FOUND_LINE: usize = 1_024;
+/// Most bytes of a screen in one frame; a larger one goes on as what was said after it.
+pub(super) const PART: usize = 256 * 1024;
+/// What a line takes in memory beside its text.
+pub(super) const LINE_COST: usize = size_of::<String>();
 
 /// What the hub orders.
 #[derive(Serialize, Deserialize)]

@@ -149,6 +149,7 @@ impl Viewer {
                 self.size(cols, rows);
                 true
             }
+            Next::Untyped(_) => true,
             Next::Ended => false,
         }
     }
