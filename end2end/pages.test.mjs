@@ -277,7 +277,7 @@ scene('an address that does not exist says so with status 404', async ({ hub, pa
 
 scene('a stranger sees sign-in instead of every screen, and no data', async ({ hub, page }) => {
     hub.owner();
-    for (const path of ['/overview', '/agents', '/images', '/terminals', '/terminals/system', '/services', '/connect', '/settings']) {
+    for (const path of ['/overview', '/agents', '/images', '/terminals', '/terminals/system', '/machines', '/services', '/connect', '/settings']) {
         await page.goto(path);
         const url = new URL(page.url());
         assert.equal(url.pathname, '/login', path);

@@ -121,6 +121,7 @@ pub(super) fn AgentForm(
                 {field("agent-name", "Name", "What people call it; empty: the slug", "text", "off", fields.name)}
             </div>
             {field("agent-role", "Role", "What it is for, in a sentence", "text", "off", fields.role)}
+            {machine_choice("agent-machine", fields.machine)}
             <div class="field">
                 <label for="agent-profile">"Program"</label>
                 <select id="agent-profile" prop:value=fields.profile on:change:target=move |event| fields.profile.set(event.target().value())>
@@ -131,7 +132,6 @@ pub(super) fn AgentForm(
                 </select>
                 {move || chosen.get().filter(|_| fields.machine.with(String::is_empty)).map(missing)}
             </div>
-            {machine_choice("agent-machine", fields.machine)}
             <div class="pair">
                 {field("agent-model", "Model", "Empty: what the program takes by itself", "text", "off", fields.model)}
                 {field("agent-folder", "Folder", "Where it works, such as /srv/shop; empty: one of its own", "text", "off", fields.folder)}

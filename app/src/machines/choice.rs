@@ -28,7 +28,7 @@ pub(crate) fn machine_choice(id: &'static str, value: RwSignal<String>) -> AnyVi
 fn options(others: Vec<(String, String)>, chosen: &str) -> Vec<(String, String)> {
     let gone = !chosen.is_empty() && others.iter().all(|(name, _)| name != chosen);
     let gone = gone.then(|| (chosen.to_owned(), format!("{chosen}, removed")));
-    std::iter::once((String::new(), "hub, its own".to_owned())).chain(others).chain(gone).collect()
+    std::iter::once((String::new(), "the hub's own".to_owned())).chain(others).chain(gone).collect()
 }
 
 /// Of each machine beside the hub's own its name and what people read. Made by the server: the forms need no more of a machine.
@@ -89,9 +89,9 @@ mod tests {
         let words = |all: Vec<MachineView>, chosen| -> Vec<String> {
             options(others(all), chosen).into_iter().map(|(_, words)| words).collect()
         };
-        assert_eq!(words(all[..1].to_vec(), ""), ["hub, its own"]);
-        assert_eq!(words(all[..1].to_vec(), "old"), ["hub, its own", "old, removed"]);
-        assert_eq!(words(all, "a"), ["hub, its own", "a", "b, away", "c, invited"]);
+        assert_eq!(words(all[..1].to_vec(), ""), ["the hub's own"]);
+        assert_eq!(words(all[..1].to_vec(), "old"), ["the hub's own", "old, removed"]);
+        assert_eq!(words(all, "a"), ["the hub's own", "a", "b, away", "c, invited"]);
     }
 
     #[test]

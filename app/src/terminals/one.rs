@@ -209,7 +209,7 @@ fn not_connected(desk: Desk, facts: Memo<Option<TerminalView>>, since: Timestamp
     };
     // The time stands apart, so that a screen reader is not told of each new one.
     view! {
-        <p class="strip warn">
+        <p class="strip warn away">
             <span>
                 <span role="status"><b>{name}</b> " is not connected"</span>
                 <span title=exact(since)>{move || format!(", for {} now", span(live.now.get() - since.millis()))}</span>

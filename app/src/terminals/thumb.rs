@@ -162,7 +162,8 @@ pub(super) fn Thumbs(
         let foot = move || {
             let view = now.get();
             let watching = (view.viewers > 0).then(|| format!("{} watching", view.viewers));
-            let held = view.keyboard.as_deref().map(|who| format!("{} types", rules::person(who)));
+            let held =
+                view.keyboard.as_deref().filter(|_| !away.get()).map(|who| format!("{} types", rules::person(who)));
             let recorded = view.recording.map(|_| "recording".to_owned());
             let words: Vec<_> = view.needs.clone().into_iter().chain(held).chain(recorded).chain(watching).collect();
             let words = if words.is_empty() { format!("{} × {}", view.cols, view.rows) } else { words.join(" · ") };
