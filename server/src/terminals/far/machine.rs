@@ -122,6 +122,12 @@ impl Machine {
         self.lock().away
     }
 
+    /// How many links there have been.
+    #[cfg(test)]
+    pub(in crate::terminals) fn links(&self) -> u64 {
+        self.lock().links
+    }
+
     /// Its folder and its way to the hub, while it is there.
     pub(in crate::terminals) fn home(&self) -> Result<Home, Failure> {
         self.lock().link.as_ref().map(|link| link.home.clone()).ok_or_else(|| self.absent())

@@ -9,6 +9,9 @@ use crate::{
     terminals::JSON,
 };
 
+/// The largest frame of a link (`runner/words.rs`).
+const FRAME: usize = 1 << 20;
+
 /// A runner on its machine, and the hub far away.
 struct Far {
     house: House,
@@ -35,7 +38,17 @@ impl Far {
     }
 
     async fn connect(&mut self) {
-        let ((out, inn), (back, from)) = (mpsc::channel(64), mpsc::channel(64));
+        // As small as the real one.
+        let ((out, mut sent), (pass, inn), (back, from)) = (mpsc::channel(16), mpsc::channel(16), mpsc::channel(16));
+        TaskTracker::new().spawn(async move {
+            while let Some(frame) = sent.recv().await {
+                let frame: Bytes = frame;
+                // What is larger cuts the link.
+                if frame.len() > FRAME || pass.send(frame).await.is_err() {
+                    break;
+                }
+            }
+        });
         let (holder, machine) = (self.holder.clone(), self.machine.clone());
         let there = TaskTracker::new().spawn(async move { holder.serve(LinkEnd { out, inn: from }).await });
         let here = TaskTracker::new().spawn(async move { machine.serve(home(), LinkEnd { out: back, inn }).await });
@@ -241,6 +254,34 @@ async fn a_machine_is_not_trusted_more_than_its_programs() {
     out.send(word(r#"{"type":"takes over"}"#)).await.expect("sent");
     timeout(LONG, served).await.expect("the link is closed").expect("served");
     assert!(machine.away().is_some());
+}
+
+#[tokio::test]
+async fn what_is_large_does_not_cut_the_link() {
+    let far = Far::new().await;
+    // A line of 1.5 MB, many of them with much in it, and a screen whose every cell has colours of its own.
+    let line = "head -c 1500000 /dev/zero | tr '\\0' x; echo; seq -f '%.0f│──┤' 1 40000; echo end; exec cat";
+    far.house.script("lines", line).await;
+    let colours = "i=0; while [ $i -lt 48000 ]; do i=$((i+1)); \
+        printf '\\033[38;2;%d;%d;%dm\\033[48;2;%d;%d;%dm@' $((i%256)) $((i/256)) $((i%99)) $((i%77)) $((i/256)) $((i%55)); \
+        done; exec cat";
+    far.house.sized("colours", &["sh", "-c", colours], 320, 150).await;
+    far.listed("lines").await;
+    let place = far.hub.place().clone();
+    until("the end", async || place.find_lines("lines", "end", 1).await.is_ok_and(|found| !found.is_empty())).await;
+    let history = place.history("lines", 50_000).await.expect("a history");
+    assert!(history.lines.len() > 30_000 && history.lines.iter().all(|line| line.len() <= 4_096));
+    let found = place.find_lines("lines", "xxxx", 1).await.expect("found");
+    assert!(found.iter().all(|(_, line)| line.len() <= 1_024));
+
+    let mut here = far.viewer("colours").await;
+    let mut there = far.house.viewer("colours").await;
+    let full = |screen: &str| screen.matches('@').count() > 47_000;
+    there.sees(Pace::Now, "all of it", full).await;
+    here.sees(Pace::Now, "all of it", full).await;
+    let mut late = far.viewer("colours").await;
+    late.sees(Pace::Now, "all of it", full).await;
+    assert!(far.machine.away().is_none() && far.machine.links() == 1, "the link was cut");
 }
 
 #[tokio::test]
