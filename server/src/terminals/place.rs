@@ -30,6 +30,14 @@ impl Place {
         }
     }
 
+    /// The same; `None` where tmux does not run at all, which says nothing about how its sessions ended.
+    pub(super) async fn look(&self) -> Result<Option<Vec<SessionInfo>>, Error> {
+        match self {
+            Self::Here(tmux) => tmux.look().await,
+            Self::There(machine) => machine.list().map(Some),
+        }
+    }
+
     /// One session, if it runs.
     pub(super) async fn find(&self, name: &str) -> Result<Option<SessionInfo>, Error> {
         Ok(self.list().await?.into_iter().find(|session| session.name == name))

@@ -119,17 +119,22 @@ impl Tmux {
 
     /// The sessions that run; none when no tmux server does.
     pub(super) async fn list(&self) -> Result<Vec<SessionInfo>, Error> {
+        Ok(self.look().await?.unwrap_or_default())
+    }
+
+    /// The sessions that run; `None` when no tmux server does.
+    pub(super) async fn look(&self) -> Result<Option<Vec<SessionInfo>>, Error> {
         const FORMAT: &str = "#{session_id} #{session_name} #{pane_pid} #{window_width} #{window_height} \
             #{session_created} #{window_activity} #{window_bell_flag} #{history_size} #{?#{==:#{pane_title},#{host}},,#{pane_title}}";
         let output = self.run(self.command(["list-sessions", "-F", FORMAT])).await?;
         if !output.status.success() {
             let words = String::from_utf8_lossy(&output.stderr);
             if absent(&words) {
-                return Ok(Vec::new());
+                return Ok(None);
             }
             return Err(anyhow!("tmux cannot list its sessions: {}", words.trim()).into());
         }
-        Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(session).collect())
+        Ok(Some(String::from_utf8_lossy(&output.stdout).lines().filter_map(session).collect()))
     }
 
     /// One session, if it runs.
