@@ -73,6 +73,8 @@ pub(super) struct Inner {
     pub(super) tickets: Tickets,
     /// By terminal: the bells heard of its feed, and whether one waits for somebody to look.
     rung: Mutex<HashMap<String, (u64, bool)>>,
+    /// Held by who looks through the histories.
+    pub(super) searching: tokio::sync::Mutex<()>,
     pub(super) recordings: Recordings,
     pub(super) links: Links,
     /// Since when a recording of a terminal runs, and what ends it.
@@ -150,6 +152,7 @@ impl Terminals {
             keyboards: Keyboards::default(),
             tickets: Tickets::default(),
             rung: Mutex::default(),
+            searching: tokio::sync::Mutex::default(),
             recordings,
             links,
             recorders: Mutex::default(),

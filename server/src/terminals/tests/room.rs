@@ -260,3 +260,23 @@ async fn a_session_started_by_hand_is_a_terminal_while_it_runs() {
     until("it is forgotten", async || hub.room.machine_of("hand").is_none()).await;
     assert_eq!(hub.room.machine_of("mine").as_deref(), Some("pod"), "what is stored stays");
 }
+
+#[tokio::test]
+async fn a_key_that_does_not_arrive_takes_the_keyboard_and_counts_for_nothing() {
+    let hub = Hub::new().await;
+    let mut pod = Pod::new(&hub).await;
+    hub.start("a", Some("pod")).await.expect("starts");
+    let (hands, _eyes) = hub.room.join(Who::Known(Caller::cli()), "a", "127.0.0.1").await.expect("joins");
+    pod.cut().await;
+    until("away", async || hub.room.away("pod").is_some()).await;
+    assert_eq!(refused(hands.typed(b"lost").await).kind, FailureKind::Outside);
+    assert!(hands.holds());
+    assert_eq!(hub.log("took-keyboard").await, ["a"]);
+    pod.connect(&hub).await;
+    until("the way for keys", async || hands.typed(b"kept\r").await.is_ok()).await;
+    hands.ask(Request::HandBack).await.expect("handed back");
+    let all = hub.events.after(0, 1000).await.expect("events");
+    let typed: Vec<_> = all.iter().filter(|event| event.kind == "typed").map(|event| event.detail.as_str()).collect();
+    assert_eq!(typed, ["cli typed 5 bytes, then handed it back"]);
+    hands.leave();
+}
