@@ -111,6 +111,15 @@ mod log {
             Ok(seq)
         }
 
+        /// The same with any number of events; with none, `tx` changed nothing that anybody follows.
+        pub async fn commit_all(&self, mut tx: WriteTx, actor: &Actor, mut events: Vec<NewEvent>) -> Result<(), Error> {
+            let Some(last) = events.pop() else { return Ok(tx.commit().await?) };
+            for event in events {
+                self.append(&mut tx, actor, event).await?;
+            }
+            self.commit(tx, actor, last).await.map(drop)
+        }
+
         /// Writes `event` into `tx` without committing, for a change that has more than one. End with [`Events::commit`].
         pub async fn append(&self, tx: &mut WriteTx, actor: &Actor, event: NewEvent) -> Result<i64, Error> {
             let (at, actor) = (self.clock.now(), actor.to_string());

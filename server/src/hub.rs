@@ -103,7 +103,7 @@ impl Hub {
     /// Removes a machine, and forgets its terminals: neither room knows the other.
     pub async fn remove_machine(&self, who: &Caller, name: &str) -> Result<(), Error> {
         self.machines.remove(who, name).await?;
-        self.terminals.forget_machine(name).await
+        self.terminals.forget_machine(&who.actor, name).await
     }
 
     /// Ends: tells everything to stop, waits up to 10 s for what runs, writes the database back.

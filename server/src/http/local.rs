@@ -16,7 +16,7 @@ use crate::{
     Hub,
     caller::Caller,
     error::Error,
-    terminals::{TerminalDraft, TerminalView},
+    terminals::{TerminalDraft, TerminalState, TerminalView},
 };
 
 /// The socket's file name in the data folder.
@@ -69,6 +69,49 @@ async fn start(
 
 async fn stop(State(hub): State<Hub>, Segment(name): Segment<String>) -> Result<Json<TerminalView>, Error> {
     let who = Caller::cli();
+    let before = hub.terminals.get(&who, &name).await;
     hub.terminals.stop(&who, &name).await?;
-    Ok(Json(hub.terminals.get(&who, &name).await?))
+    match (hub.terminals.get(&who, &name).await, before) {
+        // One that somebody started by hand is known only while it runs.
+        (Err(Error::Refused(_)), Ok(before)) => Ok(Json(ended(before))),
+        (after, _) => Ok(Json(after?)),
+    }
+}
+
+/// As it is shown after its end.
+fn ended(before: TerminalView) -> TerminalView {
+    TerminalView {
+        state: TerminalState::Ended,
+        pid: None,
+        keyboard: None,
+        recording: None,
+        active_at: None,
+        started_at: None,
+        needs: None,
+        ..before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[tokio::test]
+    async fn a_session_started_by_hand_is_shown_as_ended_once_it_was_stopped() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let data = tempfile::tempdir_in("/tmp").expect("a folder");
+        let hub = Hub::open(data.path(), None, Clock::default()).await.expect("the hub opens");
+        hub.terminals.ready().await.expect("tmux");
+        let socket = data.path().join("terminals/tmux.sock");
+        let tmux = |words: &[&str]| {
+            std::process::Command::new("tmux").arg("-S").arg(&socket).args(words).output().expect("tmux runs")
+        };
+        tmux(&["new-session", "-d", "-s", "hand", "cat"]);
+        let stopped = stop(State(hub.clone()), Segment("hand".to_owned())).await.expect("stops");
+        assert_eq!((stopped.name.as_str(), stopped.state, stopped.pid), ("hand", TerminalState::Ended, None));
+        assert!(stop(State(hub.clone()), Segment("hand".to_owned())).await.is_err(), "there is none any more");
+        hub.stop.cancel();
+        tmux(&["kill-server"]);
+    }
 }

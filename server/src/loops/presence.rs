@@ -32,18 +32,18 @@ impl Activate for Presence {
 
     async fn activate(&mut self) -> anyhow::Result<String> {
         let terminals = &self.hub.terminals;
-        // Without tmux the hub goes on without terminals; that is said once, and again to whoever starts one.
-        if let Err(why) = terminals.ready().await {
+        terminals.settle_keyboards().await?;
+        terminals.settle_ended().await?;
+        // Without tmux the hub goes on without terminals of its own; that is said once, and again to whoever starts one. Machines may
+        // have it.
+        let ready = terminals.ready().await;
+        if let Err(why) = &ready {
             let why = why.to_string();
             if self.without.as_ref() != Some(&why) {
-                tracing::warn!(why, "there are no terminals");
+                tracing::warn!(why, "there are no terminals on this machine");
                 self.without = Some(why);
             }
-            // It says so with each agent.
-            return Ok(self.hub.agents.activate().await?);
-        }
-        terminals.settle_keyboards().await?;
-        if !self.begun {
+        } else if !self.begun {
             if self.first_crew {
                 terminals.seed().await?;
             }
@@ -53,7 +53,13 @@ impl Activate for Presence {
             let crew = self.hub.agents.activate().await?;
             return Ok(format!("started {started} terminals; {crew}"));
         }
-        terminals.reconcile_recording().await?;
+        if terminals.able().await {
+            terminals.reconcile_recording().await?;
+        }
+        if ready.is_err() {
+            // It says so with each agent.
+            return Ok(self.hub.agents.activate().await?);
+        }
         let lately = self.looked.is_some_and(|looked| looked.elapsed() < SELDOM);
         let looked_at = terminals.watched() || self.hub.images.followed();
         if lately && !looked_at && self.hub.agents.at_rest().await? {
@@ -61,5 +67,64 @@ impl Activate for Presence {
         }
         self.looked = Some(Stopwatch::start());
         Ok(self.hub.agents.activate().await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+    use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+    use super::*;
+    use crate::{
+        caller::Caller,
+        clock::{Clock, MINUTE, Timestamp},
+        terminals::{Holder, Home, LinkEnd, TerminalDraft, Who},
+    };
+
+    #[tokio::test]
+    async fn a_hub_that_cannot_hold_terminals_looks_after_those_of_its_machines() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (folder, there) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir_in("/tmp").expect("a folder"));
+        // A socket's path cannot be as long.
+        let data = folder.path().join("x".repeat(100));
+        let clock = Clock::by_hand(Timestamp::from_millis(1_900_000_000_000));
+        let hub = Hub::open(&data, None, clock.clone()).await.expect("the hub opens");
+        let mut presence = Presence::new(&hub, true);
+        presence.activate().await.expect("goes on");
+        assert!(hub.terminals.ready().await.is_err());
+
+        let holder = Holder::open(there.path(), TaskTracker::new(), CancellationToken::new(), clock.clone());
+        let (holder, room) = (holder.expect("tmux"), hub.terminals.clone());
+        let ((out, inn), (back, from)) = (mpsc::channel(64), mpsc::channel(64));
+        let home = Home { data: there.path().display().to_string(), hub: "https://hub.example".to_owned() };
+        hub.tasks.spawn(async move { holder.serve(LinkEnd { out, inn: from }).await });
+        hub.tasks.spawn(async move { room.connect("pod", home, LinkEnd { out: back, inn }).await });
+        let who = Caller::cli();
+        let start = TerminalDraft {
+            name: "a".to_owned(),
+            command: vec!["cat".to_owned()],
+            folder: "/".to_owned(),
+            machine: Some("pod".to_owned()),
+        };
+        let mut started = Ok(());
+        for _ in 0..200 {
+            started = hub.terminals.start(&who, start.clone()).await;
+            if started.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        started.expect("the machine has connected");
+        let (hands, _eyes) = hub.terminals.join(Who::Known(who), "a", "127.0.0.1").await.expect("joins");
+        let take = crate::terminals::Request::Take { over: false };
+        hands.ask(take).await.expect("takes the keyboard");
+        clock.advance(3 * MINUTE);
+        presence.activate().await.expect("goes on");
+        let events = hub.events.after(0, 1000).await.expect("events");
+        assert!(events.iter().any(|event| event.kind == "typed" && event.subject == "a"), "{events:?}");
+        hub.stop.cancel();
+        let socket = there.path().join("terminals/tmux.sock");
+        let _ = std::process::Command::new("tmux").arg("-S").arg(socket).arg("kill-server").output();
     }
 }

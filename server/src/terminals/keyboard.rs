@@ -187,6 +187,15 @@ impl Keyboards {
         }
     }
 
+    /// Input that was counted did not arrive. A holding that has ended meanwhile stays as it was given out.
+    pub(super) fn lost(&self, terminal: &str, viewer: u64, bytes: usize) {
+        if let Some(lease) = self.lock().get_mut(terminal)
+            && let Some(holding) = lease.0.as_mut().filter(|holding| holding.by.viewer == viewer)
+        {
+            holding.typed = holding.typed.saturating_sub(u64::try_from(bytes).unwrap_or(u64::MAX));
+        }
+    }
+
     /// Whether `viewer` holds the keyboard, and so may also resize.
     pub(super) fn is_held_by(&self, terminal: &str, viewer: u64, now: Timestamp) -> bool {
         self.lock().get(terminal).and_then(|lease| lease.holding(now)).is_some_and(|it| it.by.viewer == viewer)

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     caller::Actor,
     clock::{Clock, HOUR, SECOND, Timestamp},
-    db::Db,
+    db::{Db, WriteTx},
     error::{Error, Failure, FailureKind},
     events::{Events, NewEvent, Topic},
     id::LinkId,
@@ -160,30 +160,39 @@ impl Links {
     /// Ends a link, and everybody's watching through it.
     pub(super) async fn revoke(&self, actor: &Actor, id: LinkId) -> Result<(), Error> {
         let link = self.by_id(id).await?.ok_or_else(|| Failure::not_found("this link"))?;
-        self.end(actor, &[id], &link.terminal, "revoked").await?;
+        let mut tx = self.0.db.write().await?;
+        // Another may have been quicker; then the event is theirs.
+        if store::delete(&mut *tx, id).await?.rows_affected() > 0 {
+            self.0.events.commit(tx, actor, revoked(&link.terminal, "revoked")).await?;
+        }
+        self.close(&[id]);
         Ok(())
     }
 
-    /// Ends all links of `terminal`: it is removed, and another may come to have its name. Says how many.
-    pub(super) async fn revoke_all(&self, actor: &Actor, terminal: &str) -> Result<usize, Error> {
-        let ids: Vec<_> = self.list(terminal).await?.into_iter().map(|link| link.id).collect();
-        self.end(actor, &ids, terminal, "the terminal was removed").await
+    /// Deletes all links of `terminal` with the terminal itself, and writes that down: another may come to have its name. After
+    /// `tx` was committed, [`Links::close`] is to be told what this gives.
+    pub(super) async fn delete_all(
+        &self,
+        tx: &mut WriteTx,
+        actor: &Actor,
+        terminal: &str,
+    ) -> Result<Vec<LinkId>, Error> {
+        let mut ids = Vec::new();
+        for link in store::of_terminal(&mut **tx, terminal, self.0.clock.now()).await? {
+            store::delete(&mut **tx, link.id).await?;
+            ids.push(link.id);
+        }
+        if !ids.is_empty() {
+            let why = "the terminal was removed";
+            let detail = if ids.len() == 1 { why.to_owned() } else { format!("{} links: {why}", ids.len()) };
+            self.0.events.append(tx, actor, revoked(terminal, detail)).await?;
+        }
+        Ok(ids)
     }
 
-    async fn end(&self, actor: &Actor, ids: &[LinkId], terminal: &str, why: &str) -> Result<usize, Error> {
-        let mut tx = self.0.db.write().await?;
-        let mut ended = 0;
-        for id in ids {
-            // Another may have been quicker; then the event is theirs.
-            ended += usize::from(store::delete(&mut *tx, *id).await?.rows_affected() > 0);
-        }
-        if ended > 0 {
-            let detail = if ended == 1 { why.to_owned() } else { format!("{ended} links: {why}") };
-            let event = NewEvent::new(Topic::Terminals, "link-revoked", terminal, detail);
-            self.0.events.commit(tx, actor, event).await?;
-        }
+    /// Ends everybody's watching through links that were deleted.
+    pub(super) fn close(&self, ids: &[LinkId]) {
         ids.iter().for_each(|id| self.0.watchers.end(*id));
-        Ok(ended)
     }
 }
 
@@ -204,6 +213,10 @@ impl From<LinkRow> for GuestPass {
     fn from(row: LinkRow) -> Self {
         Self { link: row.id, terminal: row.terminal, expires_at: row.expires_at }
     }
+}
+
+fn revoked(terminal: &str, detail: impl Into<String>) -> NewEvent {
+    NewEvent::new(Topic::Terminals, "link-revoked", terminal, detail)
 }
 
 /// Whether `secret` has the form of one; spares the database what has not.

@@ -270,7 +270,8 @@ pub struct TerminalDraft {
 pub struct History {
     /// The lines. Untrusted.
     pub lines: Vec<String>,
-    /// How many lines tmux keeps in all, the screen included.
+    /// How many lines tmux keeps in all, the screen included. Where `lines` are not all of them: the rows it keeps, which are more
+    /// where a line is wrapped or the end of the screen is empty.
     pub total: usize,
 }
 

@@ -30,6 +30,14 @@ impl Place {
         }
     }
 
+    /// The same; `None` where tmux does not run at all, which says nothing about how its sessions ended.
+    pub(super) async fn look(&self) -> Result<Option<Vec<SessionInfo>>, Error> {
+        match self {
+            Self::Here(tmux) => tmux.look().await,
+            Self::There(machine) => machine.list().map(Some),
+        }
+    }
+
     /// One session, if it runs.
     pub(super) async fn find(&self, name: &str) -> Result<Option<SessionInfo>, Error> {
         Ok(self.list().await?.into_iter().find(|session| session.name == name))
@@ -59,13 +67,12 @@ impl Place {
         }
     }
 
-    /// The newest `lines` lines of a session, oldest first, and how many there are.
+    /// The newest `lines` lines of a session, oldest first, and how many there are; see [`History`].
     pub(super) async fn history(&self, name: &str, lines: usize) -> Result<History, Error> {
         match self {
             Self::Here(tmux) => {
-                let mut all = tmux.history(name, LINES).await?;
-                let total = all.len();
-                Ok(History { lines: all.split_off(total.saturating_sub(lines)), total })
+                let (lines, total) = tmux.history(name, lines).await?;
+                Ok(History { lines, total })
             }
             Self::There(machine) => machine.history(name, lines).await,
         }
@@ -75,7 +82,7 @@ impl Place {
     pub(super) async fn find_lines(&self, name: &str, text: &str, most: usize) -> Result<Vec<(usize, String)>, Error> {
         match self {
             Self::Here(tmux) => {
-                let lines = tmux.history(name, LINES).await?;
+                let (lines, _) = tmux.history(name, LINES).await?;
                 let hits = lines.into_iter().rev().enumerate().filter(|(_, line)| line.to_lowercase().contains(text));
                 Ok(hits.take(most).collect())
             }

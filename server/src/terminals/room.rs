@@ -15,6 +15,7 @@ use super::{
     feed::Feed,
     keyboard::Keyboards,
     links::Links,
+    lives::Lives,
     place::Place,
     recording::Recordings,
     rules,
@@ -25,7 +26,7 @@ use super::{
     tickets::Tickets,
     tmux::{SessionInfo, Tmux},
     viewing::typed_event,
-    whereabouts::{Whereabouts, elsewhere},
+    whereabouts::{Whereabouts, elsewhere, lost},
 };
 use crate::{
     caller::{Actor, Caller, Right},
@@ -33,6 +34,7 @@ use crate::{
     db::Db,
     error::{Error, Failure, FailureKind},
     events::{Events, NewEvent, Topic},
+    machines::HUB,
 };
 
 /// The size of a terminal that has never had another.
@@ -65,11 +67,14 @@ pub(super) struct Inner {
     /// Opened at the first need: a hub without tmux is still a hub.
     pub(super) engine: OnceCell<Sessions>,
     pub(super) whereabouts: Whereabouts,
+    pub(super) lives: Lives,
     pub(super) stages: Stages,
     pub(super) keyboards: Keyboards,
     pub(super) tickets: Tickets,
     /// By terminal: the bells heard of its feed, and whether one waits for somebody to look.
     rung: Mutex<HashMap<String, (u64, bool)>>,
+    /// Held by who looks through the histories.
+    pub(super) searching: tokio::sync::Mutex<()>,
     pub(super) recordings: Recordings,
     pub(super) links: Links,
     /// Since when a recording of a terminal runs, and what ends it.
@@ -129,7 +134,7 @@ impl Terminals {
             Recordings::open(db.clone(), events.clone(), clock.clone(), data, tasks.clone(), stop.clone()).await?;
         let links = Links::open_room(db.clone(), events.clone(), clock.clone());
         let scribe = Scribe::open(db.clone(), events.clone(), &tasks, stop.clone());
-        let whereabouts = Whereabouts::default();
+        let whereabouts = Whereabouts::new(clock.now());
         for row in store::list(db.read()).await? {
             whereabouts.settle(&row.name, row.machine.as_deref());
         }
@@ -142,10 +147,12 @@ impl Terminals {
             stop,
             engine: OnceCell::new(),
             whereabouts,
+            lives: Lives::default(),
             stages: Stages::default(),
             keyboards: Keyboards::default(),
             tickets: Tickets::default(),
             rung: Mutex::default(),
+            searching: tokio::sync::Mutex::default(),
             recordings,
             links,
             recorders: Mutex::default(),
@@ -158,7 +165,7 @@ impl Terminals {
     pub async fn list(&self, who: &Caller) -> Result<Vec<TerminalView>, Error> {
         who.must(Right::Look)?;
         // Without tmux nothing runs here; starting one says what to install.
-        let running = if self.ready().await.is_ok() || !self.alone() { self.running().await? } else { Vec::new() };
+        let running = if self.able().await { self.running().await? } else { Vec::new() };
         let mut live: HashMap<_, _> = running.into_iter().map(|info| (info.name.clone(), info)).collect();
         let rows = store::list(self.inner.db.read()).await?;
         let mut views: Vec<_> = rows
@@ -224,7 +231,7 @@ impl Terminals {
             name: draft.name,
             argv: draft.command,
             folder: draft.folder.into(),
-            machine: draft.machine,
+            machine: draft.machine.filter(|machine| machine != HUB),
             ..StartSession::default()
         };
         self.start_session(&who.actor, start).await
@@ -245,6 +252,11 @@ impl Terminals {
         rules::name(&start.name)?;
         let StartSession { name, argv, machine, agent, .. } = start;
         let before = self.inner.whereabouts.of(&name);
+        if let Some(before) = before.as_deref().filter(|before| Some(*before) != machine.as_deref())
+            && self.away(before).is_some()
+        {
+            return Err(lost(&name, before).into());
+        }
         if before != machine && self.live().await?.iter().any(|session| session.name == name) {
             return Err(elsewhere(&name, before.as_deref()).into());
         }
@@ -267,11 +279,14 @@ impl Terminals {
         self.sessions_on(machine.as_deref()).await?.place().start(&launch).await?;
         // Only after it runs; a row without a session is merely one that has ended.
         self.inner.whereabouts.settle(&name, machine.as_deref());
+        self.inner.lives.started(&name, machine.as_deref());
         let mut tx = self.inner.db.write().await?;
         let (agent, machine) = (agent.as_deref(), machine.as_deref());
         let put = store::Put { name: &name, agent, machine, command: &command, folder: &folder };
         store::put(&mut *tx, &put, self.now()).await?;
         self.inner.events.commit(tx, actor, terminal_event("started", &name, detail)).await?;
+        // Again: one that ended at once, before it was stored, is dropped from there like one started by hand.
+        self.inner.whereabouts.settle(&name, machine);
         self.reconcile_recording().await
     }
 
@@ -290,6 +305,7 @@ impl Terminals {
     pub async fn stop_session(&self, actor: &Actor, name: &str) -> Result<(), Error> {
         rules::name(name)?;
         self.sessions_of(name).await?.place().stop(name).await?;
+        self.inner.lives.stopped(name);
         let mut tx = self.inner.db.write().await?;
         store::set_wanted(&mut *tx, name, false).await?;
         if let Some(ended) = self.inner.keyboards.forget(name) {
@@ -310,10 +326,11 @@ impl Terminals {
         if store::delete(&mut *tx, name).await?.rows_affected() == 0 {
             return Err(Failure::not_found("this terminal").into());
         }
-        self.inner.whereabouts.settle(name, None);
-        self.inner.events.commit(tx, &who.actor, terminal_event("removed", name, "")).await?;
         // Another terminal may come to have its name.
-        self.inner.links.revoke_all(&who.actor, name).await?;
+        let links = self.inner.links.delete_all(&mut tx, &who.actor, name).await?;
+        self.inner.events.commit(tx, &who.actor, terminal_event("removed", name, "")).await?;
+        self.inner.whereabouts.settle(name, None);
+        self.inner.links.close(&links);
         Ok(())
     }
 
@@ -352,14 +369,20 @@ impl Terminals {
     /// What runs here and on the machines that are connected. A bell counts until somebody is at the terminal: tmux itself forgets it as soon as we attach for a
     /// thumbnail or a recording.
     pub(super) async fn running(&self) -> Result<Vec<SessionInfo>, Error> {
-        let mut sessions = match self.engine().await {
-            Ok(engine) => engine.place().list().await?,
+        let look = self.inner.lives.look();
+        let own = match self.engine().await {
+            Ok(engine) => engine.place().look().await?,
             // A hub without tmux may have machines that have it.
             Err(error) if self.alone() => return Err(error),
-            Err(_) => Vec::new(),
+            Err(_) => None,
         };
+        let serves = own.is_some();
+        let mut sessions = own.unwrap_or_default();
         // A name belongs to one place.
         sessions.retain(|session| self.inner.whereabouts.of(&session.name).is_none());
+        if serves {
+            self.inner.lives.listed(look, None, &sessions);
+        }
         sessions.extend(self.far_sessions());
         let mut rung = self.inner.rung.lock().unwrap_or_else(PoisonError::into_inner);
         rung.retain(|name, _| sessions.iter().any(|session| session.name == *name));
@@ -376,37 +399,14 @@ impl Terminals {
         Ok(sessions)
     }
 
-    /// Starts again what should run and does not, after the machine was started anew. Agents start their own.
-    pub async fn resume(&self) -> Result<usize, Error> {
-        self.resume_on(None).await
-    }
-
-    /// The same for one machine.
-    pub(super) async fn resume_on(&self, machine: Option<&str>) -> Result<usize, Error> {
-        let actor = Actor::Loop("terminals");
-        let live = self.live().await?;
-        let mut started = 0;
-        for row in store::list(self.inner.db.read()).await? {
-            let there = row.machine.as_deref() == machine;
-            if !there || row.agent.is_some() || !row.wanted || live.iter().any(|session| session.name == row.name) {
-                continue;
-            }
-            let argv = serde_json::from_str(&row.command).unwrap_or_default();
-            let (name, folder, machine) = (row.name, row.folder.into(), row.machine);
-            let start = StartSession { name, argv, folder, machine, ..StartSession::default() };
-            let name = start.name.clone();
-            match self.start_session(&actor, start).await {
-                Ok(()) => started += 1,
-                Err(error) => tracing::warn!(terminal = name, %error, "a terminal does not start"),
-            }
-        }
-        self.reconcile_recording().await?;
-        Ok(started)
-    }
-
     /// Whether sessions can be held; the refusal says what to install.
     pub async fn ready(&self) -> Result<(), Error> {
         self.engine().await.map(drop)
+    }
+
+    /// Whether sessions can be held anywhere: a hub without tmux may have machines that have it.
+    pub async fn able(&self) -> bool {
+        self.ready().await.is_ok() || !self.alone()
     }
 
     /// The sessions of the hub's own machine; says what to install where tmux is missing.

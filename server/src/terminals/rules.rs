@@ -22,9 +22,21 @@ pub(super) fn name(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A machine's name, as the page Machines takes it.
+fn machine(name: &str) -> Result<(), Failure> {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (1..=32).contains(&name.len()) && name.bytes().all(good) {
+        return Ok(());
+    }
+    Err(Failure::invalid("a machine's name has 1 to 32 of a-z 0-9 -; choose one of the page Machines"))
+}
+
 /// What a terminal is started with.
 pub(super) fn draft(draft: &TerminalDraft) -> Result<(), Failure> {
     name(&draft.name)?;
+    if let Some(name) = &draft.machine {
+        machine(name)?;
+    }
     let bytes: usize = draft.command.iter().map(String::len).sum();
     if draft.command.len() > ARGUMENTS.0 || bytes > ARGUMENTS.1 {
         return Err(Failure::invalid(format!(
@@ -116,6 +128,12 @@ mod tests {
             with(&[&"x".repeat(20_000)], ""),
         ] {
             assert!(draft(&bad).is_err(), "{bad:?}");
+        }
+        for (name, good) in
+            [("hub", true), ("gpu-1", true), ("", false), ("GPU", false), ("a b", false), ("../a", false)]
+        {
+            let on = TerminalDraft { machine: Some(name.into()), ..with(&[], "") };
+            assert_eq!(draft(&on).is_ok(), good, "{name}");
         }
         assert!(size(80, 24).is_ok());
         for (cols, rows) in [(0, 0), (19, 24), (401, 24), (80, 4), (80, 201)] {

@@ -121,6 +121,13 @@ impl Sessions {
         Self::forget(&mut self.lock(), feed);
     }
 
+    /// Ends every feed: the place is given up. Who watches hears it as the end of the session.
+    pub(super) fn end_all(&self) {
+        for (_, feed) in self.lock().drain() {
+            feed.end();
+        }
+    }
+
     fn forget(feeds: &mut HashMap<String, Arc<Feed>>, feed: &Arc<Feed>) {
         if feeds.get(feed.name()).is_some_and(|known| Arc::ptr_eq(known, feed)) {
             feeds.remove(feed.name());

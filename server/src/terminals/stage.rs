@@ -14,6 +14,8 @@ pub(super) struct Most {
     pub(super) all: usize,
     /// Of one person, token or share link.
     pub(super) of_one: usize,
+    /// Guests, by whichever link and from wherever: room is kept for those who are known.
+    pub(super) guests: usize,
     /// Guests of one network. Those who are known are not counted so: behind a proxy that the hub was not told of, all have
     /// one address.
     pub(super) guests_of_a_network: usize,
@@ -26,6 +28,8 @@ pub(super) enum Full {
     All,
     /// Too many of this one.
     OfOne,
+    /// Too many guests.
+    Guests,
     /// Too many guests of this network.
     OfANetwork,
 }
@@ -69,6 +73,9 @@ impl Stages {
         }
         if taken().filter(|other| other.whose == seat.whose).count() >= most.of_one {
             return Err(Full::OfOne);
+        }
+        if seat.guest_of.is_some() && taken().filter(|other| other.guest_of.is_some()).count() >= most.guests {
+            return Err(Full::Guests);
         }
         if seat.guest_of.is_some()
             && taken().filter(|other| other.guest_of == seat.guest_of).count() >= most.guests_of_a_network
@@ -119,7 +126,7 @@ impl Stages {
 mod tests {
     use super::*;
 
-    const MOST: Most = Most { all: 6, of_one: 3, guests_of_a_network: 2 };
+    const MOST: Most = Most { all: 7, of_one: 3, guests: 3, guests_of_a_network: 2 };
 
     fn known(name: &str) -> Seat {
         Seat { whose: format!("user:{name}"), guest_of: None }
@@ -142,6 +149,8 @@ mod tests {
         assert_eq!(enter("a", guest("z", "192.0.2.1")), Err(Full::OfANetwork), "by whichever link");
         assert_eq!(stages.count("a"), Count { viewers: 4, guests: 2 });
         enter("a", guest("z", "192.0.2.2")).expect("room");
+        assert_eq!(enter("b", guest("z", "192.0.2.3")), Err(Full::Guests), "from wherever");
+        enter("a", known("bob")).expect("room is kept");
         assert_eq!(enter("a", known("bob")), Err(Full::All));
         stages.leave("a", first);
         enter("a", known("bob")).expect("room again");

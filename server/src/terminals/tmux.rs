@@ -31,6 +31,8 @@ const OLDEST: (u32, u32) = (3, 2);
 const SOCKET: usize = 104;
 const INSTALL: &str =
     "install it (Debian and Ubuntu: apt-get install tmux; Alpine: apk add tmux; Fedora: dnf install tmux)";
+/// Rows that tmux keeps above the screen, and those of the screen.
+const KEPT: &str = "#{history_size} #{pane_height}";
 /// Longest title in characters.
 const TITLE: usize = 200;
 
@@ -119,17 +121,22 @@ impl Tmux {
 
     /// The sessions that run; none when no tmux server does.
     pub(super) async fn list(&self) -> Result<Vec<SessionInfo>, Error> {
+        Ok(self.look().await?.unwrap_or_default())
+    }
+
+    /// The sessions that run; `None` when no tmux server does.
+    pub(super) async fn look(&self) -> Result<Option<Vec<SessionInfo>>, Error> {
         const FORMAT: &str = "#{session_id} #{session_name} #{pane_pid} #{window_width} #{window_height} \
             #{session_created} #{window_activity} #{window_bell_flag} #{history_size} #{?#{==:#{pane_title},#{host}},,#{pane_title}}";
         let output = self.run(self.command(["list-sessions", "-F", FORMAT])).await?;
         if !output.status.success() {
             let words = String::from_utf8_lossy(&output.stderr);
             if absent(&words) {
-                return Ok(Vec::new());
+                return Ok(None);
             }
             return Err(anyhow!("tmux cannot list its sessions: {}", words.trim()).into());
         }
-        Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(session).collect())
+        Ok(Some(String::from_utf8_lossy(&output.stdout).lines().filter_map(session).collect()))
     }
 
     /// One session, if it runs.
@@ -212,14 +219,25 @@ impl Tmux {
         self.at(name, &["resize-window"], &["-x", &cols.to_string(), "-y", &rows.to_string()]).await.map(drop)
     }
 
-    /// The last `lines` lines of a session, those on its screen included, oldest first; lines that were wrapped are whole again.
-    pub(super) async fn history(&self, name: &str, lines: usize) -> Result<Vec<String>, Error> {
+    /// The last `lines` lines of a session, those on its screen included, oldest first; lines that were wrapped are whole again. With
+    /// them how many there are: exactly if all were read, else the rows that tmux keeps, which are no fewer.
+    pub(super) async fn history(&self, name: &str, lines: usize) -> Result<(Vec<String>, usize), Error> {
         rules::name(name)?;
-        let from = format!("-{lines}");
-        let said = self.at(name, &["capture-pane", "-p", "-J"], &["-S", &from]).await?;
-        let mut kept = text(&said);
-        let more = kept.len().saturating_sub(lines);
-        Ok(kept.split_off(more))
+        // tmux counts rows above the screen, and a line may have many.
+        let mut above = lines;
+        loop {
+            let rest = ["-S", &format!("-{above}"), ";", "display-message", "-p", "-t", &format!("={name}:"), KEPT];
+            let said = self.at(name, &["capture-pane", "-p", "-J"], &rest).await?;
+            let (said, kept) = split_last(&said).context("tmux did not say how much it keeps")?;
+            let mut found = text(said);
+            let whole = above >= kept.0;
+            // The first may be the end of a line.
+            if whole || found.len() > lines {
+                let total = if whole { found.len() } else { kept.0 + kept.1 };
+                return Ok((found.split_off(found.len().saturating_sub(lines)), total));
+            }
+            above = above.saturating_mul(4).saturating_add(100);
+        }
     }
 
     /// The lines on a session's screen, the empty ones at its end left out.
@@ -295,6 +313,14 @@ impl Tmux {
             Err(_) => Err(anyhow!("tmux did not answer within {} s", PATIENCE.as_secs()).into()),
         }
     }
+}
+
+/// What was captured, and the numbers of [`KEPT`] on the line after it.
+fn split_last(said: &[u8]) -> Option<(&[u8], (usize, usize))> {
+    let said = said.strip_suffix(b"\n")?;
+    let at = said.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let (above, screen) = std::str::from_utf8(&said[at..]).ok()?.split_once(' ')?;
+    Some((&said[..at], (above.parse().ok()?, screen.parse().ok()?)))
 }
 
 /// Captured lines without control characters, and without the empty ones at the end.

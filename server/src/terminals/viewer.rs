@@ -109,12 +109,16 @@ impl Hands {
         self.may_type()?;
         let now = self.room.now();
         let taken = self.room.keyboards().typed(&self.terminal, &self.typist, bytes.len(), now).map_err(held)?;
-        self.feed.write(bytes).await?;
+        let written = self.feed.write(bytes).await;
+        if written.is_err() {
+            self.room.keyboards().lost(&self.terminal, self.typist.viewer, bytes.len());
+        }
+        // Whether or not the key arrived, the keyboard is theirs.
         if taken.began {
             // Boxed: it is seldom, and large.
             Box::pin(self.room.taken(&self.terminal, &self.who, taken.from)).await?;
         }
-        Ok(())
+        written
     }
 
     /// Does what is asked.

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Sockets of viewers open at once, over all terminals.
-const VIEWERS: Most = Most { all: 2_000, of_one: 1_200, guests_of_a_network: 100 };
+const VIEWERS: Most = Most { all: 2_000, of_one: 1_200, guests: 1_000, guests_of_a_network: 100 };
 /// Lines of history that one call gives at most: all that tmux keeps.
 const LINES: usize = 50_000;
 /// Lines that a search gives at most.
@@ -95,6 +95,8 @@ impl Terminals {
         if wanted.chars().count() < 2 {
             return Err(Failure::invalid("type at least two characters to look for").into());
         }
+        // One at a time: each holds a whole history in memory.
+        let _turn = self.inner.searching.lock().await;
         let mut found = Vec::new();
         for SessionInfo { name, .. } in self.running().await? {
             // Each terminal may give all there is room for; what is over is cut below, so that none is left out.
@@ -181,12 +183,13 @@ impl Terminals {
         self.inner.scribe.note(who.actor(), terminal_event("left", name, ""));
     }
 
-    /// Ends holdings that nobody types in.
+    /// Ends holdings that nobody types in. They are over at once; an error of one keeps none of the others from being told.
     pub async fn settle_keyboards(&self) -> Result<(), Error> {
+        let mut told = Ok(());
         for (name, ended) in self.inner.keyboards.expired(self.now()) {
-            self.handed_back(&name, Some(ended)).await?;
+            told = told.and(self.handed_back(&name, Some(ended)).await);
         }
-        Ok(())
+        told
     }
 }
 
@@ -195,6 +198,7 @@ fn full(full: Full) -> Failure {
     let (most, whose) = match full {
         Full::All => (VIEWERS.all, "viewers"),
         Full::OfOne => (VIEWERS.of_one, "viewers of yours"),
+        Full::Guests => (VIEWERS.guests, "guests"),
         Full::OfANetwork => (VIEWERS.guests_of_a_network, "guests from your network"),
     };
     Failure::new(FailureKind::TooMany, format!("{most} {whose} are there already; close some and try again"))

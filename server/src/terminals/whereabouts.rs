@@ -1,22 +1,35 @@
 //! Which terminal is on which machine, and the machines that hold some.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
-    Belongings, Home, LinkEnd, far::Machine, place::Place, room::Terminals, sessions::Sessions, store,
+    Belongings, Home, LinkEnd,
+    far::Machine,
+    place::Place,
+    room::{Terminals, terminal_event},
+    sessions::Sessions,
+    store,
     tmux::SessionInfo,
+    viewing::typed_event,
 };
 use crate::{
+    caller::Actor,
     clock::Timestamp,
     error::{Error, Failure, FailureKind},
 };
 
+/// Names of agents' terminals begin so: nobody's session becomes one by its name.
+const AGENTS: &str = "agent-";
+
 /// See the module. In memory; the table of terminals remembers the first half.
-#[derive(Default)]
-pub(super) struct Whereabouts(Mutex<Inner>);
+pub(super) struct Whereabouts {
+    /// Since when a machine is away that has not connected yet.
+    since: Timestamp,
+    inner: Mutex<Inner>,
+}
 
 #[derive(Default)]
 struct Inner {
@@ -26,6 +39,11 @@ struct Inner {
 }
 
 impl Whereabouts {
+    /// No terminal is known yet, and no machine met. `now` is the hub's start.
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self { since: now, inner: Mutex::default() }
+    }
+
     /// The machine that a terminal is on; `None`: the hub's own.
     pub(super) fn of(&self, terminal: &str) -> Option<String> {
         self.lock().homes.get(terminal).cloned()
@@ -40,37 +58,61 @@ impl Whereabouts {
         }
     }
 
+    /// The terminals of a machine.
+    fn on(&self, machine: &str) -> Vec<String> {
+        self.lock().homes.iter().filter(|(_, home)| *home == machine).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// A machine that has connected since the start, and its sessions.
+    fn machine(&self, name: &str) -> Result<(Machine, Sessions), Failure> {
+        let found = self.lock().machines.get(name).cloned();
+        found.ok_or_else(|| {
+            let message = format!("the machine {name} is not connected; see the page Machines");
+            Failure::new(FailureKind::Outside, message)
+        })
+    }
+
     /// Every machine met since the start.
     fn machines(&self) -> Vec<Machine> {
         self.lock().machines.values().map(|(machine, _)| machine.clone()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Terminals {
-    /// Serves a machine's link until it is cut, or a newer one of the same machine has come, or the future is dropped. What should run there and does not is
-    /// started again.
+    /// Serves a machine's link until it is cut, or a newer one of the same machine has come, or the future is dropped. What
+    /// should run there is started again if that machine was started anew; see `lives.rs`.
     pub async fn connect(&self, machine: &str, home: Home, link: LinkEnd) {
-        let (machine, _) = self.machine(machine);
+        let machine = self.meet(machine);
         let mut changes = machine.changes();
+        self.inner.lives.connected(machine.name());
         let _tell = Tell { room: self, machine: machine.clone() };
         let told = async {
-            let mut first = true;
+            let (mut first, mut before) = (true, None);
             while changes.changed().await.is_ok() {
-                if let Err(error) = self.adopt(&machine).await {
+                let (away, look) = (machine.away().is_some(), self.inner.lives.look());
+                let listed = machine.known();
+                if !away && std::mem::take(&mut first) {
+                    self.begin(&machine, listed.clone());
+                }
+                if let Err(error) = self.adopt(&machine, &listed).await {
                     tracing::warn!(machine = machine.name(), %error, "its sessions cannot be looked at");
                 }
-                self.tell_all(machine.name());
-                if std::mem::take(&mut first) {
-                    let (room, name) = (self.clone(), machine.name().to_owned());
-                    self.spawn(async move {
-                        if let Err(error) = room.resume_on(Some(&name)).await {
-                            tracing::warn!(machine = name, %error, "its terminals cannot be started again");
-                        }
-                    });
+                if !away {
+                    let own = self.own(machine.name(), listed.clone());
+                    self.inner.lives.listed(look, Some(machine.name()), &own);
+                }
+                if let Err(error) = self.settle_ended().await {
+                    tracing::warn!(machine = machine.name(), %error, "what has ended there is not written down");
+                }
+                // A machine lists its sessions every few seconds; most lists say nothing new to who looks.
+                let now = Some((away, listed.into_iter().map(|session| session.id).collect::<HashSet<_>>()));
+                if now != before {
+                    before = now;
+                    self.tell_all(machine.name());
                 }
             }
         };
@@ -80,20 +122,50 @@ impl Terminals {
         }
     }
 
-    /// Forgets a machine that was removed, and the terminals on it. Their sessions run on there; nobody is there to end them.
-    pub async fn forget_machine(&self, machine: &str) -> Result<(), Error> {
+    /// A machine has listed its sessions for the first time since it connected.
+    fn begin(&self, machine: &Machine, listed: Vec<SessionInfo>) {
+        let (room, name) = (self.clone(), machine.name().to_owned());
+        room.inner.lives.begun(&name);
+        self.spawn(async move {
+            if let Err(error) = room.resume_on(Some(&name), &listed).await {
+                tracing::warn!(machine = name, %error, "its terminals cannot be started again");
+            }
+        });
+    }
+
+    /// Forgets a machine that was removed, the terminals on it and their share links. Their sessions run on there; nobody is there
+    /// to end them. Who watches one is told that it has ended.
+    pub async fn forget_machine(&self, actor: &Actor, machine: &str) -> Result<(), Error> {
         let mut tx = self.inner.db.write().await?;
+        let (mut links, mut events) = (Vec::new(), Vec::new());
+        for row in store::list(&mut *tx).await?.into_iter().filter(|row| row.machine.as_deref() == Some(machine)) {
+            links.extend(self.inner.links.delete_all(&mut tx, actor, &row.name).await?);
+            events.push(terminal_event("removed", &row.name, format!("with the machine {machine}")));
+        }
         store::delete_on(&mut *tx, machine).await?;
-        tx.commit().await?;
-        let mut inner = self.inner.whereabouts.lock();
-        inner.homes.retain(|_, home| home != machine);
-        inner.machines.remove(machine);
+        self.inner.events.commit_all(tx, actor, events).await?;
+        self.inner.links.close(&links);
+        let (gone, homes) = {
+            let mut inner = self.inner.whereabouts.lock();
+            let gone = inner.machines.remove(machine);
+            let homes = inner.homes.extract_if(|_, home| home == machine).map(|(name, _)| name).collect::<Vec<_>>();
+            (gone, homes)
+        };
+        if let Some((_, sessions)) = gone {
+            sessions.end_all();
+        }
+        for name in homes {
+            self.inner.lives.stopped(&name);
+            if let Some(ended) = self.inner.keyboards.forget(&name) {
+                self.inner.scribe.note(Actor::Loop("terminals"), typed_event(&name, &ended));
+            }
+        }
         Ok(())
     }
 
     /// The folder and the way to the hub of a machine that is connected.
     pub fn home(&self, machine: &str) -> Result<Home, Failure> {
-        self.machine(machine).0.home()
+        self.inner.whereabouts.machine(machine)?.0.home()
     }
 
     /// The machine that a terminal is on, or was last; `None`: the hub's own.
@@ -103,7 +175,8 @@ impl Terminals {
 
     /// Since when a machine is not connected; `None`: it is.
     pub fn away(&self, machine: &str) -> Option<Timestamp> {
-        self.machine(machine).0.away()
+        let whereabouts = &self.inner.whereabouts;
+        whereabouts.machine(machine).map_or(Some(whereabouts.since), |(machine, _)| machine.away())
     }
 
     /// Removes what an agent's session was given.
@@ -113,7 +186,8 @@ impl Terminals {
 
     /// Whether no machine is known but the hub's own.
     pub(super) fn alone(&self) -> bool {
-        self.inner.whereabouts.lock().machines.is_empty()
+        let inner = self.inner.whereabouts.lock();
+        inner.machines.is_empty() && inner.homes.is_empty()
     }
 
     /// The sessions of the place where a terminal is.
@@ -124,7 +198,7 @@ impl Terminals {
     /// The sessions of a machine; `None`: of the hub's own.
     pub(super) async fn sessions_on(&self, machine: Option<&str>) -> Result<Sessions, Error> {
         match machine {
-            Some(machine) => Ok(self.machine(machine).1),
+            Some(machine) => Ok(self.inner.whereabouts.machine(machine)?.1),
             None => Ok(self.engine().await?.clone()),
         }
     }
@@ -132,7 +206,7 @@ impl Terminals {
     /// The sessions of the place where a terminal is, if that place was looked at.
     pub(super) fn known_sessions(&self, terminal: &str) -> Option<Sessions> {
         match self.inner.whereabouts.of(terminal) {
-            Some(machine) => Some(self.machine(&machine).1),
+            Some(machine) => self.inner.whereabouts.machine(&machine).ok().map(|(_, sessions)| sessions),
             None => self.inner.engine.get().cloned(),
         }
     }
@@ -145,36 +219,64 @@ impl Terminals {
 
     /// What runs on the machines that are connected, each session on the machine where the hub has it.
     pub(super) fn far_sessions(&self) -> Vec<SessionInfo> {
-        let machines = self.inner.whereabouts.machines();
-        let listed = machines.iter().filter_map(|machine| Some((machine.name(), machine.list().ok()?)));
-        let own = |(machine, sessions): (&str, Vec<SessionInfo>)| {
-            let here = |session: &SessionInfo| self.inner.whereabouts.of(&session.name).as_deref() == Some(machine);
-            sessions.into_iter().filter(here).collect::<Vec<_>>()
-        };
-        listed.flat_map(own).collect()
+        let mut all = Vec::new();
+        for machine in self.inner.whereabouts.machines() {
+            let look = self.inner.lives.look();
+            // One that is away is not looked at.
+            let Ok(listed) = machine.list() else { continue };
+            let own = self.own(machine.name(), listed);
+            self.inner.lives.listed(look, Some(machine.name()), &own);
+            all.extend(own);
+        }
+        all
     }
 
-    /// A session that somebody started by hand over there is a terminal, unless its name is another's.
-    async fn adopt(&self, machine: &Machine) -> Result<(), Error> {
-        for session in machine.known() {
-            if self.inner.whereabouts.of(&session.name).is_none()
-                && store::get(self.inner.db.read(), &session.name).await?.is_none()
-                && !self.running().await?.iter().any(|known| known.name == session.name)
-            {
-                self.inner.whereabouts.settle(&session.name, Some(machine.name()));
-            }
+    /// Those of a machine's sessions that the hub has there.
+    fn own(&self, machine: &str, mut sessions: Vec<SessionInfo>) -> Vec<SessionInfo> {
+        sessions.retain(|session| self.inner.whereabouts.of(&session.name).as_deref() == Some(machine));
+        sessions
+    }
+
+    /// A session that somebody started by hand over there is a terminal while it runs, unless its name is another's or would be an
+    /// agent's.
+    async fn adopt(&self, machine: &Machine, listed: &[SessionInfo]) -> Result<(), Error> {
+        let whereabouts = &self.inner.whereabouts;
+        let is_listed = |name: &str| listed.iter().any(|session| session.name == name);
+        let new = |session: &&SessionInfo| whereabouts.of(&session.name).is_none() && !session.name.starts_with(AGENTS);
+        let mut new: Vec<_> = listed.iter().filter(new).map(|session| session.name.clone()).collect();
+        let left = whereabouts.on(machine.name()).into_iter().filter(|name| !is_listed(name)).collect::<Vec<_>>();
+        if new.is_empty() && left.is_empty() {
+            return Ok(());
+        }
+        let own = match self.engine().await {
+            Ok(engine) if !new.is_empty() => engine.place().list().await?,
+            _ => Vec::new(),
+        };
+        let rows = store::list(self.inner.db.read()).await?;
+        let stored = |name: &str| rows.iter().any(|row| row.name == name);
+        new.retain(|name| !stored(name) && !own.iter().any(|session| session.name == *name));
+        let mut inner = whereabouts.lock();
+        // It may have been removed meanwhile.
+        if !inner.machines.contains_key(machine.name()) {
+            return Ok(());
+        }
+        for name in left.iter().filter(|name| !stored(name)) {
+            inner.homes.remove(name);
+        }
+        for name in new {
+            inner.homes.entry(name).or_insert_with(|| machine.name().to_owned());
         }
         Ok(())
     }
 
     fn tell_all(&self, machine: &str) {
-        let inner = self.inner.whereabouts.lock();
-        for (terminal, _) in inner.homes.iter().filter(|(_, home)| *home == machine) {
-            self.stages().tell(terminal);
+        for terminal in self.inner.whereabouts.on(machine) {
+            self.stages().tell(&terminal);
         }
     }
 
-    fn machine(&self, name: &str) -> (Machine, Sessions) {
+    /// A machine that connects: the one that is known by that name, or else a new one.
+    fn meet(&self, name: &str) -> Machine {
         let mut inner = self.inner.whereabouts.lock();
         let (tasks, stop, clock) = (&self.inner.tasks, &self.inner.stop, &self.inner.clock);
         let meet = || {
@@ -182,7 +284,7 @@ impl Terminals {
             let place = Place::There(machine.clone());
             (machine, Sessions::new(place, tasks.clone(), stop.clone(), clock.clone()))
         };
-        inner.machines.entry(name.to_owned()).or_insert_with(meet).clone()
+        inner.machines.entry(name.to_owned()).or_insert_with(meet).0.clone()
     }
 }
 
@@ -202,4 +304,13 @@ impl Drop for Tell<'_> {
 pub(super) fn elsewhere(terminal: &str, machine: Option<&str>) -> Failure {
     let place = machine.map_or_else(|| "the hub's own machine".to_owned(), |machine| format!("the machine {machine}"));
     Failure::new(FailureKind::Conflict, format!("the terminal {terminal} runs on {place}; stop it there first"))
+}
+
+/// The refusal for a terminal whose machine is away: what runs there would be out of sight for good.
+pub(super) fn lost(terminal: &str, machine: &str) -> Failure {
+    let message = format!(
+        "the terminal {terminal} is on the machine {machine}, which is not connected; connect that machine, or remove it on \
+         the page Machines"
+    );
+    Failure::new(FailureKind::Conflict, message)
 }

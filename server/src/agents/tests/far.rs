@@ -127,4 +127,10 @@ async fn what_is_not_installed_there_is_said_there() {
     house.agents.edit(&who, far.id, moved).await.unwrap();
     let clash = refused(house.agents.start(&who, far.id).await);
     assert_eq!(clash.kind, FailureKind::Conflict);
+
+    // While its machine is away nobody knows what runs there; it is started nowhere else.
+    pod.cut(&house.terminals).await;
+    let away = refused(house.agents.start(&who, far.id).await);
+    assert!(away.kind == FailureKind::Conflict && away.message.contains("pod"), "{}", away.message);
+    assert!(house.running().await.is_empty());
 }

@@ -228,7 +228,7 @@ async fn what_a_hostile_program_says_reaches_nobody() {
         }
     }
     // tmux answers a pane once, whoever watches; what it says to its own client to learn about it is answered by nobody.
-    let answers = house.tmux.history("a", 50).await.expect("history").join("");
+    let answers = house.tmux.history("a", 50).await.expect("history").0.join("");
     assert!(answers.matches("[0n").count() <= 1 && !answers.contains("52;"), "{answers}");
 }
 
@@ -243,7 +243,7 @@ async fn the_screen_here_is_the_screen_of_tmux() {
     viewer.sees(Pace::Now, "the end", |screen| screen.contains("END")).await;
     let plain = |text: &str| text.replace('\u{fe0f}', "");
     let theirs: Vec<String> =
-        house.tmux.history("a", 24).await.expect("history").iter().map(|line| plain(line)).collect();
+        house.tmux.history("a", 24).await.expect("history").0.iter().map(|line| plain(line)).collect();
     let lines = viewer.watch.feed().screen_lines();
     let text = |line: &Vec<crate::terminals::Run>| line.iter().map(|run| run.text.as_str()).collect::<String>();
     let ours = lines.iter().map(text).collect::<Vec<_>>().join("\n");

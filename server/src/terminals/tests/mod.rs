@@ -4,6 +4,7 @@ mod engine;
 mod far;
 mod flood;
 mod fuzz;
+mod room;
 mod tmux;
 
 use std::{
