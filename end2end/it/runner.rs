@@ -187,12 +187,12 @@ impl Runner {
         Self { child: command.stdin(Stdio::null()).stderr(log).spawn().unwrap(), data }
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.data.path().join("log")).unwrap()
     }
 
     /// Waits for its end.
-    async fn ended(&mut self) -> ExitStatus {
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         until("the runner ends", SOON, async || self.child.try_wait().unwrap()).await
     }
 
@@ -226,7 +226,7 @@ fn fails(output: &Output, expected: &str) {
     assert!(said.contains(expected), "expected \"{expected}\", got \"{said}\"");
 }
 
-fn frame(word: Value) -> Message {
+pub(crate) fn frame(word: Value) -> Message {
     Message::binary(format!("2{word}").into_bytes())
 }
 

@@ -1,4 +1,5 @@
-//! Terminals on another machine, with real runners: as good as those at home, and what a cut link does to them.
+//! Links of real runners: terminals on another machine are as good as those at home, what a cut link does to them, and a hub of
+//! another protocol.
 
 use std::{
     path::Path,
@@ -6,11 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::{
     program::{Hub, done, program, run, token, until},
-    runner::{Runner, SOON, Scene},
+    runner::{Runner, SOON, Scene, frame},
     terminals::Line,
 };
 
@@ -90,6 +93,26 @@ async fn a_terminal_on_a_machine_is_as_one_at_home() {
         tmux(runner.data.path(), &["list-sessions"]).contains("stays"),
         "nobody is there to end it but its machine"
     );
+}
+
+/// A hub of another protocol, as the real program meets it: in the first answer, or in the close frame of an open link.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_meets_another_protocol_says_so_and_ends_with_3() {
+    let why = "this runner speaks protocol 1, the hub speaks 7; run the install line again (page Machines)";
+    for answer in [json!({ "type": "refused", "code": 4010, "why": why }), json!({ "type": "welcome", "machine": "a" })]
+    {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut runner = Runner::start(&format!("http://{}", listener.local_addr().unwrap()), "cmr_0");
+        let (stream, _) = tokio::time::timeout(SOON, listener.accept()).await.unwrap().unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        let hello = tokio::time::timeout(SOON, socket.next()).await.unwrap().unwrap().unwrap().into_data();
+        let hello: Value = serde_json::from_slice(hello.strip_prefix(b"2").unwrap()).unwrap();
+        assert_eq!((&hello["type"], &hello["protocol"]), (&json!("hello"), &json!(1)));
+        socket.send(frame(answer)).await.unwrap();
+        let _ = socket.close(Some(CloseFrame { code: 4010.into(), reason: why.into() })).await;
+        assert_eq!(runner.ended().await.code(), Some(3), "{}", runner.log());
+        assert!(runner.log().contains(why), "{}", runner.log());
+    }
 }
 
 /// A network of its own for one runner, with one cable to this machine.
