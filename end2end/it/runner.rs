@@ -61,7 +61,7 @@ impl Scene {
     }
 
     /// Waits until a machine is as it should be.
-    async fn when(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn when(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         until(&format!("{name} is {what}"), SOON, async || {
             let view = self.machine(name).await;
             holds(&view).then_some(view)

@@ -95,6 +95,46 @@ async fn a_terminal_on_a_machine_is_as_one_at_home() {
     );
 }
 
+/// Asking the GPUs may take seconds; no terminal of the machine stands still for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_driver_holds_up_no_terminal() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (scene, bin) = (Scene::new(), tempfile::tempdir().unwrap());
+    let (script, asked) = (bin.path().join("nvidia-smi"), bin.path().join("asked"));
+    let text = format!("#!/bin/sh\necho $$ >> '{}'\nsleep 1.5\necho 'Slow, 1, 2, 3, 4'\n", asked.display());
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = program();
+    command.env("PATH", format!("{}:{}", bin.path().display(), std::env::var("PATH").unwrap()));
+    let args = ["--hub", &scene.hub.url, "--token", &scene.add("gpu-1").await];
+    let _runner = Runner::start_by(command, tempfile::tempdir().unwrap(), &args);
+    scene.when_state("gpu-1", "connected").await;
+    assert!(start(&scene, "far", "gpu-1", &["cat"]).status.success());
+    let mut line = Line::open(&scene.hub, &token(scene.folder.path(), "operator"), "far").await;
+    line.until("the state", |line| !line.state.is_null()).await;
+
+    // Whether an echo comes while the driver is asked; on a busy machine it may be late for once.
+    let mut in_time = false;
+    for round in 0..3 {
+        let before = std::fs::read_to_string(&asked).unwrap_or_default().lines().count();
+        let pid = until("the driver is asked", SOON, async || {
+            let all = std::fs::read_to_string(&asked).unwrap_or_default();
+            all.lines().nth(before).map(str::to_owned)
+        })
+        .await;
+        line.types(&format!("round-{round}\r")).await;
+        line.sees(&format!("round-{round}")).await;
+        let name = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        in_time |= name.contains("nvidia-smi");
+        if in_time {
+            break;
+        }
+    }
+    assert!(in_time, "no echo came before the driver had answered");
+    let gpus = scene.when("gpu-1", "with its GPU", |view| view["facts"]["gpus"][0]["name"] == "Slow").await;
+    assert_eq!(gpus["facts"]["gpus"].as_array().unwrap().len(), 1);
+}
+
 /// A hub of another protocol, as the real program meets it: in the first answer, or in the close frame of an open link.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_that_meets_another_protocol_says_so_and_ends_with_3() {
