@@ -1,5 +1,5 @@
-//! Links of real runners: terminals on another machine are as good as those at home, what a cut link does to them, and a hub of
-//! another protocol.
+//! Links of real runners: terminals on another machine are as good as those at home, what a cut link does to them, runners
+//! that cannot be.
 
 use std::{
     path::Path,
@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::{
     program::{Hub, done, program, run, token, until},
-    runner::{Runner, SOON, Scene, frame},
+    runner::{Runner, SOON, Scene, fails, frame},
     terminals::Line,
 };
 
@@ -133,6 +133,33 @@ async fn a_slow_driver_holds_up_no_terminal() {
     assert!(in_time, "no echo came before the driver had answered");
     let gpus = scene.when("gpu-1", "with its GPU", |view| view["facts"]["gpus"][0]["name"] == "Slow").await;
     assert_eq!(gpus["facts"]["gpus"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_cannot_be_says_why_at_once() {
+    let scene = Scene::new();
+    let run = async |args: &[&str]| {
+        let mut runner = Runner::start_in(tempfile::tempdir().unwrap(), args);
+        (runner.ended().await.code(), runner.log())
+    };
+    for (args, code, expected) in [
+        (&[][..], 3, "this machine has not joined a hub"),
+        (&["--hub", "http://hub.example.org", "--token", "cmj_0"], 3, "in the clear"),
+        (&["--hub", "nonsense", "--token", "cmj_0"], 3, "is no address of a hub"),
+        (&["--hub", &scene.hub.url], 3, "this machine has not joined http://localhost:"),
+        (&["--hub", &scene.hub.url, "--token", "cmj_0"], 3, "lets no machine in"),
+        (&["--hub", &scene.hub.url, "--token", "cmr_0"], 3, "does not know this machine"),
+        (&["--hub", "http://127.0.0.1:9", "--token", "cmj_0"], 1, "no hub answers"),
+    ] {
+        let (ended, log) = run(args).await;
+        assert_eq!(ended, Some(code), "{args:?}: {log}");
+        assert!(log.contains(expected), "{args:?}: expected \"{expected}\", got \"{log}\"");
+    }
+    let first = Runner::start(&scene.hub.url, &scene.add("gpu-1").await);
+    scene.when_state("gpu-1", "connected").await;
+    let mut command = program();
+    let second = command.arg("runner").arg("--data").arg(first.data.path()).output().unwrap();
+    fails(&second, "another runner has the data folder");
 }
 
 /// A hub of another protocol, as the real program meets it: in the first answer, or in the close frame of an open link.
