@@ -13,7 +13,7 @@ const dialog = page => page.getByRole('dialog').filter({ visible: true });
 const thumb = (page, name) => page.locator('.tiles .terminal-card').filter({ has: page.getByText(name, { exact: true }) });
 const shot = (page, name) => page.screenshot({ path: join(SCREENS, `machines-${name}.png`) });
 const wide = page => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-const LINE = /^curl -fsSL (http:\/\/(?:127\.0\.0\.1|localhost):\d+)\/runner\/install\.sh \| sh -s -- --token (cmj_[0-9a-f]{64}) --sha256 [0-9a-f]{64}$/;
+const LINE = /^curl -fsSL (http:\/\/(?:127\.0\.0\.1|localhost):\d+)\/runner\/install\.sh \| CENTRAL_MCP_RUNNER_TOKEN=(cmj_[0-9a-f]{64}) sh -s -- --sha256 [0-9a-f]{64}$/;
 
 /** A machine: its data folder, and the runner while it runs. */
 class Machine {

@@ -37,6 +37,26 @@ async fn main() -> ExitCode {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("central-mcp: {error:#}");
+    eprintln!("central-mcp: {}", shown(error));
     if error.downcast_ref::<server::error::Failure>().is_some() { ExitCode::from(3) } else { ExitCode::FAILURE }
+}
+
+/// The error as a terminal may show it. A hub, a server or a file may have had a part in the words, and a control character of
+/// theirs would be an order to the operator's terminal; only ends of lines are kept.
+fn shown(error: &anyhow::Error) -> String {
+    let safe = |c: char| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c };
+    format!("{error:#}").chars().map(safe).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_orders_a_terminal_to_do_nothing() {
+        let error = anyhow::anyhow!("\x1b]0;mine\x07 and \u{9b}2J\r").context("the hub refuses:\nno\tway");
+        let shown = shown(&error);
+        assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
+        assert!(shown.starts_with("the hub refuses:\nno") && shown.contains("]0;mine"), "{shown:?}");
+    }
 }

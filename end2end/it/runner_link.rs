@@ -1,4 +1,5 @@
-//! Terminals on another machine, with real runners: as good as those at home, and what a cut link does to them.
+//! Links of real runners: terminals on another machine are as good as those at home, what a cut link does to them, runners
+//! that cannot be.
 
 use std::{
     path::Path,
@@ -6,11 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::{
     program::{Hub, done, program, run, token, until},
-    runner::{Runner, SOON, Scene},
+    runner::{Runner, SOON, Scene, fails, frame},
     terminals::Line,
 };
 
@@ -90,6 +93,93 @@ async fn a_terminal_on_a_machine_is_as_one_at_home() {
         tmux(runner.data.path(), &["list-sessions"]).contains("stays"),
         "nobody is there to end it but its machine"
     );
+}
+
+/// Asking the GPUs may take seconds; no terminal of the machine stands still for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_driver_holds_up_no_terminal() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (scene, bin) = (Scene::new(), tempfile::tempdir().unwrap());
+    let (script, asked) = (bin.path().join("nvidia-smi"), bin.path().join("asked"));
+    let text = format!("#!/bin/sh\necho $$ >> '{}'\nsleep 1.5\necho 'Slow, 1, 2, 3, 4'\n", asked.display());
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = program();
+    command.env("PATH", format!("{}:{}", bin.path().display(), std::env::var("PATH").unwrap()));
+    let args = ["--hub", &scene.hub.url, "--token", &scene.add("gpu-1").await];
+    let _runner = Runner::start_by(command, tempfile::tempdir().unwrap(), &args);
+    scene.when_state("gpu-1", "connected").await;
+    assert!(start(&scene, "far", "gpu-1", &["cat"]).status.success());
+    let mut line = Line::open(&scene.hub, &token(scene.folder.path(), "operator"), "far").await;
+    line.until("the state", |line| !line.state.is_null()).await;
+
+    // Whether an echo comes while the driver is asked; on a busy machine it may be late for once.
+    let mut in_time = false;
+    for round in 0..3 {
+        let before = std::fs::read_to_string(&asked).unwrap_or_default().lines().count();
+        let pid = until("the driver is asked", SOON, async || {
+            let all = std::fs::read_to_string(&asked).unwrap_or_default();
+            all.lines().nth(before).map(str::to_owned)
+        })
+        .await;
+        line.types(&format!("round-{round}\r")).await;
+        line.sees(&format!("round-{round}")).await;
+        let name = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        in_time |= name.contains("nvidia-smi");
+        if in_time {
+            break;
+        }
+    }
+    assert!(in_time, "no echo came before the driver had answered");
+    let gpus = scene.when("gpu-1", "with its GPU", |view| view["facts"]["gpus"][0]["name"] == "Slow").await;
+    assert_eq!(gpus["facts"]["gpus"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_cannot_be_says_why_at_once() {
+    let scene = Scene::new();
+    let run = async |args: &[&str]| {
+        let mut runner = Runner::start_in(tempfile::tempdir().unwrap(), args);
+        (runner.ended().await.code(), runner.log())
+    };
+    for (args, code, expected) in [
+        (&[][..], 3, "this machine has not joined a hub"),
+        (&["--hub", "http://hub.example.org", "--token", "cmj_0"], 3, "in the clear"),
+        (&["--hub", "nonsense", "--token", "cmj_0"], 3, "is no address of a hub"),
+        (&["--hub", &scene.hub.url], 3, "this machine has not joined http://localhost:"),
+        (&["--hub", &scene.hub.url, "--token", "cmj_0"], 3, "lets no machine in"),
+        (&["--hub", &scene.hub.url, "--token", "cmr_0"], 3, "does not know this machine"),
+        (&["--hub", "http://127.0.0.1:9", "--token", "cmj_0"], 1, "no hub answers"),
+    ] {
+        let (ended, log) = run(args).await;
+        assert_eq!(ended, Some(code), "{args:?}: {log}");
+        assert!(log.contains(expected), "{args:?}: expected \"{expected}\", got \"{log}\"");
+    }
+    let first = Runner::start(&scene.hub.url, &scene.add("gpu-1").await);
+    scene.when_state("gpu-1", "connected").await;
+    let mut command = program();
+    let second = command.arg("runner").arg("--data").arg(first.data.path()).output().unwrap();
+    fails(&second, "another runner has the data folder");
+}
+
+/// A hub of another protocol, as the real program meets it: in the first answer, or in the close frame of an open link.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_meets_another_protocol_says_so_and_ends_with_3() {
+    let why = "this runner speaks protocol 1, the hub speaks 7; run the install line again (page Machines)";
+    for answer in [json!({ "type": "refused", "code": 4010, "why": why }), json!({ "type": "welcome", "machine": "a" })]
+    {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut runner = Runner::start(&format!("http://{}", listener.local_addr().unwrap()), "cmr_0");
+        let (stream, _) = tokio::time::timeout(SOON, listener.accept()).await.unwrap().unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        let hello = tokio::time::timeout(SOON, socket.next()).await.unwrap().unwrap().unwrap().into_data();
+        let hello: Value = serde_json::from_slice(hello.strip_prefix(b"2").unwrap()).unwrap();
+        assert_eq!((&hello["type"], &hello["protocol"]), (&json!("hello"), &json!(1)));
+        socket.send(frame(answer)).await.unwrap();
+        let _ = socket.close(Some(CloseFrame { code: 4010.into(), reason: why.into() })).await;
+        assert_eq!(runner.ended().await.code(), Some(3), "{}", runner.log());
+        assert!(runner.log().contains(why), "{}", runner.log());
+    }
 }
 
 /// A network of its own for one runner, with one cable to this machine.

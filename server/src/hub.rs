@@ -82,6 +82,7 @@ impl Hub {
             terminals.clone(),
             data,
             config::programs(),
+            tasks.clone(),
         );
         let machines = Machines::open(db.clone(), events.clone(), clock.clone(), data, tasks.clone(), stop.clone());
         Ok(Self {

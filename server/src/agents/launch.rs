@@ -11,7 +11,7 @@ use super::{
     terminal,
 };
 use crate::{
-    auth::{NewToken, TokenDraft},
+    auth::{NewToken, TokenDraft, TokenView},
     caller::{Actor, Role},
     clock::MINUTE,
     config,
@@ -31,7 +31,8 @@ impl Agents {
             return Ok("the hub does not listen yet".to_owned());
         }
         let turn = self.turn.lock().await;
-        let (rows, tokens) = tokio::try_join!(store::list(self.db.read()), self.auth.tokens(&KEEPER))?;
+        let (rows, tokens, made) =
+            tokio::try_join!(store::list(self.db.read()), self.auth.tokens(&KEEPER), self.auth.made_tokens(&KEEPER))?;
         let live = match self.terminals.live().await {
             Ok(live) => live,
             // No tmux: nothing runs and nothing can. It is said with each agent; the loop is not at fault.
@@ -48,7 +49,7 @@ impl Agents {
         for row in &rows {
             let (used, _) = of_tokens(&tokens, &row.draft.slug, row.token_id);
             self.seen().entry(row.id).or_default().call = used;
-            failed = failed.and(self.keep(row, session(&live, row)).await);
+            failed = failed.and(self.keep(row, session(&live, row), &made).await);
         }
         drop(turn);
         for row in &rows {
@@ -76,8 +77,8 @@ impl Agents {
         }))
     }
 
-    /// Moves one session towards what is wanted of it.
-    async fn keep(&self, row: &AgentRow, live: Option<&LiveSession>) -> Result<(), Error> {
+    /// Moves one session towards what is wanted of it. `made`: the tokens of all sessions.
+    async fn keep(&self, row: &AgentRow, live: Option<&LiveSession>, made: &[TokenView]) -> Result<(), Error> {
         if self.lost(row).is_some() {
             return Ok(()); // its session may run, and nobody knows
         }
@@ -96,6 +97,17 @@ impl Agents {
             step
         };
         match step {
+            // A session whose token is gone can reach nothing: its start was cut off, or somebody revoked the token.
+            Step::Nothing if live.is_some() && !made.iter().any(|token| Some(token.id) == row.token_id) => {
+                self.end(&KEEPER.actor, row).await?;
+                self.launch_or_say(row, "restarted").await
+            }
+            // An end that was cut off, or a start that never came to its session.
+            Step::Nothing
+                if live.is_none() && row.wanted == Wanted::Stopped && made.iter().any(|it| is_of(it, row)) =>
+            {
+                self.end(&KEEPER.actor, row).await
+            }
             Step::Nothing => Ok(()),
             Step::Stop => self.end(&KEEPER.actor, row).await,
             Step::Ended => {
@@ -105,21 +117,25 @@ impl Agents {
                 self.end(&KEEPER.actor, row).await
             }
             Step::Start => {
-                // One that cannot be started must not keep the others from it; why is shown with it.
                 let kind = if row.token_id.is_none() { "started" } else { "restarted" };
-                if let Err(error) = self.launch(&KEEPER.actor, row, kind).await {
-                    let why = match error {
-                        Error::Refused(failure) => failure.message,
-                        Error::Inside(cause) => Failure::internal(cause.context("an agent cannot be started")).message,
-                    };
-                    let mut crew = self.seen();
-                    let seen = crew.entry(row.id).or_default();
-                    seen.life.failed(now);
-                    seen.problem = Some(why);
-                }
-                Ok(())
+                self.launch_or_say(row, kind).await
             }
         }
+    }
+
+    /// Starts a session for the keeper. One that cannot be started must not keep the others from it; why is shown with it.
+    async fn launch_or_say(&self, row: &AgentRow, kind: &'static str) -> Result<(), Error> {
+        if let Err(error) = self.launch(&KEEPER.actor, row, kind).await {
+            let why = match error {
+                Error::Refused(failure) => failure.message,
+                Error::Inside(cause) => Failure::internal(cause.context("an agent cannot be started")).message,
+            };
+            let mut crew = self.seen();
+            let seen = crew.entry(row.id).or_default();
+            seen.life.failed(self.clock.now());
+            seen.problem = Some(why);
+        }
+        Ok(())
     }
 
     /// Reads one screen where it may have changed, and tells what is new.
@@ -164,14 +180,14 @@ impl Agents {
             there_is(&row.draft.folder)?;
         }
         let token = self.renew_token(row).await?;
-        let started = self.launch_with(actor, row, &home, &token, own).await;
-        if started.is_err() {
-            self.revoke(Some(token.token.id)).await?;
+        if let Err(error) = self.launch_with(actor, row, &home, &token, own).await {
+            // It may run all the same, on a machine whose answer was lost: then `keep` finds it without a token.
+            self.revoke(row).await?;
+            self.note_token(row, None).await?;
+            return Err(error);
         }
-        started?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        store::set_token(&mut tx, row.id, Some(token.token.id)).await?;
         store::set_wanted(&mut tx, row.id, Wanted::Running, now).await?;
         self.events.commit(tx, actor, event(kind, row)).await?;
         let mut crew = self.seen();
@@ -291,7 +307,7 @@ impl Agents {
         if self.terminals.live().await?.iter().any(|session| session.name == name) {
             self.terminals.stop_session(actor, &name).await?;
         }
-        self.revoke(row.token_id).await?;
+        self.revoke(row).await?;
         let machine = self.terminals.machine_of(&name);
         if let Err(error) = self.terminals.forget(machine.as_deref(), &files::stale(&row.draft.slug)).await {
             // The token in it is worth nothing any more.
@@ -311,25 +327,39 @@ impl Agents {
         self.terminals.away(&machine).map(|_| machine)
     }
 
-    /// A fresh token in place of the old one.
+    /// A fresh token in place of the old one. The row names it before anybody knows its secret, so that no session ever runs
+    /// with a token that no row names.
     async fn renew_token(&self, row: &AgentRow) -> Result<NewToken, Error> {
-        self.revoke(row.token_id).await?;
+        self.revoke(row).await?;
         let draft = TokenDraft {
             name: format!("agent {}", row.draft.slug),
             role: Role::Agent,
             agent: Some(row.draft.slug.clone()),
             expires_in_days: None,
         };
-        self.auth.create_token(&KEEPER, draft).await
+        let token = self.auth.create_token(&KEEPER, draft).await?;
+        self.note_token(row, Some(token.token.id)).await?;
+        Ok(token)
     }
 
-    async fn revoke(&self, token: Option<TokenId>) -> Result<(), Error> {
-        let Some(token) = token else { return Ok(()) };
-        match self.auth.revoke_token(&KEEPER, token).await {
-            // Somebody did it by hand.
-            Err(Error::Refused(failure)) if failure.kind == FailureKind::NotFound => Ok(()),
-            other => other,
+    async fn note_token(&self, row: &AgentRow, token: Option<TokenId>) -> Result<(), Error> {
+        let mut tx = self.db.write().await?;
+        store::set_token(&mut tx, row.id, token).await?;
+        // No event: what is told is that the agent starts.
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Revokes every token that was ever made for a session of this agent, also one that a start which was cut off has left.
+    async fn revoke(&self, row: &AgentRow) -> Result<(), Error> {
+        for token in self.auth.made_tokens(&KEEPER).await?.iter().filter(|token| is_of(token, row)) {
+            match self.auth.revoke_token(&KEEPER, token.id).await {
+                // Somebody did it by hand.
+                Err(Error::Refused(failure)) if failure.kind == FailureKind::NotFound => {}
+                other => other?,
+            }
         }
+        Ok(())
     }
 
     fn address(&self) -> Option<String> {
@@ -340,6 +370,11 @@ impl Agents {
 fn session<'a>(live: &'a [LiveSession], row: &AgentRow) -> Option<&'a LiveSession> {
     let name = terminal(&row.draft.slug);
     live.iter().find(|session| session.name == name)
+}
+
+/// Whether a token that the keeper made is for a session of this agent.
+fn is_of(token: &TokenView, row: &AgentRow) -> bool {
+    token.agent.as_deref() == Some(&row.draft.slug)
 }
 
 /// Where an agent's session is.

@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio_util::task::TaskTracker;
+
 use super::{
     AgentDraft, AgentState, AgentView, ProfileView, Waiting, Wanted, profiles, rules,
     sessions::{Crew, Seen, of_tokens},
@@ -45,10 +47,12 @@ pub struct Agents {
     pub(super) crew: Arc<Mutex<Crew>>,
     /// Held while sessions are started and stopped, so that nobody starts one twice.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    tasks: TaskTracker,
 }
 
 impl Agents {
-    /// Opens the room. Nothing is started before [`Agents::begin`]. `path`: the folders where programs are looked for.
+    /// Opens the room. Nothing is started before [`Agents::begin`]. `path`: the folders where programs are looked for. What
+    /// must not be left half done runs in `tasks`.
     #[expect(clippy::too_many_arguments, reason = "the floor and two rooms; named once, in the hub")]
     pub fn open(
         db: Db,
@@ -59,6 +63,7 @@ impl Agents {
         terminals: Terminals,
         data: &Path,
         path: Vec<PathBuf>,
+        tasks: TaskTracker,
     ) -> Self {
         Self {
             db,
@@ -72,6 +77,7 @@ impl Agents {
             address: Arc::default(),
             crew: Arc::default(),
             turn: Arc::default(),
+            tasks,
         }
     }
 
@@ -166,62 +172,85 @@ impl Agents {
     /// Ends an agent's session, revokes its token, forgets its settings. Its folder of work stays.
     pub async fn delete(&self, who: &Caller, id: AgentId) -> Result<(), Error> {
         who.must(Right::Operate)?;
-        let _turn = self.turn.lock().await;
-        let row = self.stored(id).await?;
-        self.end(&who.actor, &row).await?;
-        let mut tx = self.db.write().await?;
-        if store::delete(&mut tx, id).await? == 0 {
-            return Err(missing().into());
-        }
-        self.events.commit(tx, &who.actor, event("removed", &row)).await?;
-        self.seen().remove(&id);
-        match self.terminals.remove(who, &terminal(&row.draft.slug)).await {
-            // It was never started.
-            Err(Error::Refused(failure)) if failure.kind == FailureKind::NotFound => Ok(()),
-            other => other,
-        }
+        let (room, who) = (self.clone(), who.clone());
+        self.whole(async move {
+            let _turn = room.turn.lock().await;
+            let row = room.stored(id).await?;
+            room.end(&who.actor, &row).await?;
+            let mut tx = room.db.write().await?;
+            if store::delete(&mut tx, id).await? == 0 {
+                return Err(missing().into());
+            }
+            room.events.commit(tx, &who.actor, event("removed", &row)).await?;
+            room.seen().remove(&id);
+            match room.terminals.remove(&who, &terminal(&row.draft.slug)).await {
+                // It was never started.
+                Err(Error::Refused(failure)) if failure.kind == FailureKind::NotFound => Ok(()),
+                other => other,
+            }
+        })
+        .await
     }
 
     /// Starts an agent's session, and from then on keeps it running.
     pub async fn start(&self, who: &Caller, id: AgentId) -> Result<AgentView, Error> {
         who.must(Right::Operate)?;
-        let turn = self.turn.lock().await;
-        let row = self.stored(id).await?;
-        if self.is_live(&row).await? {
-            return Err(conflict(format!("{} runs already; restart it instead", row.draft.name)));
-        }
-        self.launch(&who.actor, &row, "started").await?;
-        drop(turn);
+        let (room, actor) = (self.clone(), who.actor.clone());
+        self.whole(async move {
+            let _turn = room.turn.lock().await;
+            let row = room.stored(id).await?;
+            if room.is_live(&row).await? {
+                return Err(conflict(format!("{} runs already; restart it instead", row.draft.name)));
+            }
+            room.launch(&actor, &row, "started").await
+        })
+        .await?;
         self.get(who, id).await
     }
 
     /// Ends an agent's session, and keeps it ended. Its token ends with it.
     pub async fn stop(&self, who: &Caller, id: AgentId) -> Result<AgentView, Error> {
         who.must(Right::Operate)?;
-        let turn = self.turn.lock().await;
-        let row = self.stored(id).await?;
-        if row.wanted == Wanted::Stopped && !self.is_live(&row).await? {
-            return Err(conflict(format!("{} is stopped already", row.draft.name)));
-        }
-        // First, so that a failure below leaves nothing that starts it again.
-        let mut tx = self.db.write().await?;
-        store::set_wanted(&mut tx, id, Wanted::Stopped, self.clock.now()).await?;
-        self.events.commit(tx, &who.actor, event("stopped", &row)).await?;
-        self.end(&who.actor, &row).await?;
-        drop(turn);
+        let (room, actor) = (self.clone(), who.actor.clone());
+        self.whole(async move {
+            let _turn = room.turn.lock().await;
+            let row = room.stored(id).await?;
+            if row.wanted == Wanted::Stopped && !room.is_live(&row).await? {
+                return Err(conflict(format!("{} is stopped already", row.draft.name)));
+            }
+            // First, so that a failure below leaves nothing that starts it again.
+            let mut tx = room.db.write().await?;
+            store::set_wanted(&mut tx, id, Wanted::Stopped, room.clock.now()).await?;
+            room.events.commit(tx, &actor, event("stopped", &row)).await?;
+            room.end(&actor, &row).await
+        })
+        .await?;
         self.get(who, id).await
     }
 
     /// Ends an agent's session if it runs, and starts it with its present settings.
     pub async fn restart(&self, who: &Caller, id: AgentId) -> Result<AgentView, Error> {
         who.must(Right::Operate)?;
-        let turn = self.turn.lock().await;
-        let row = self.stored(id).await?;
-        let kind = if self.is_live(&row).await? { "restarted" } else { "started" };
-        self.end(&who.actor, &row).await?;
-        self.launch(&who.actor, &row, kind).await?;
-        drop(turn);
+        let (room, actor) = (self.clone(), who.actor.clone());
+        self.whole(async move {
+            let _turn = room.turn.lock().await;
+            let row = room.stored(id).await?;
+            let kind = if room.is_live(&row).await? { "restarted" } else { "started" };
+            room.end(&actor, &row).await?;
+            room.launch(&actor, &row, kind).await
+        })
+        .await?;
         self.get(who, id).await
+    }
+
+    /// Does `work` to its end, also when nobody waits for it any more: who closes a page drops what the page asked for, and half
+    /// a start is a session that no token fits.
+    async fn whole<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let done = self.tasks.spawn(work).await;
+        done.unwrap_or_else(|cause| Err(anyhow::Error::from(cause).context("the work broke off").into()))
     }
 
     pub(super) async fn stored(&self, id: AgentId) -> Result<AgentRow, Error> {

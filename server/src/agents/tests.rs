@@ -20,6 +20,7 @@ use crate::{
     terminals::Terminals,
 };
 
+mod cut_off;
 mod far;
 mod lives;
 mod rooms;
@@ -61,7 +62,8 @@ impl House {
         let secrets = Secrets::from_file(&data.join("secret.key")).unwrap();
         let auth = Auth::open(db.clone(), events.clone(), clock.clone()).await.unwrap();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let terminals = Terminals::open(db.clone(), events.clone(), clock.clone(), data, tasks, stop).await.unwrap();
+        let terminals =
+            Terminals::open(db.clone(), events.clone(), clock.clone(), data, tasks.clone(), stop).await.unwrap();
         std::fs::create_dir(data.join("bin")).unwrap();
         let agents = Agents::open(
             db,
@@ -72,6 +74,7 @@ impl House {
             terminals.clone(),
             data,
             vec![data.join("bin")],
+            tasks,
         );
         Self { agents, auth, terminals, events, clock, folder }
     }

@@ -335,6 +335,12 @@ impl Auth {
         Ok(store::tokens(self.db.read(), mine.as_deref()).await?)
     }
 
+    /// The tokens that the caller made, newest first.
+    pub async fn made_tokens(&self, who: &Caller) -> Result<Vec<TokenView>, Error> {
+        who.must(Right::Look)?;
+        Ok(store::tokens(self.db.read(), Some(&maker(&who.actor))).await?)
+    }
+
     /// Makes a token. Needs `Operate`; not above the maker's role.
     pub async fn create_token(&self, who: &Caller, draft: TokenDraft) -> Result<NewToken, Error> {
         who.must(Right::Operate)?;

@@ -132,7 +132,10 @@ pub struct ProgramView {
 
 /// What is pasted on a machine so that it joins the hub at `base` (such as `https://hub.example.org`, without a slash at the
 /// end) with the one-time secret `join`. The checksum comes with the page that the person trusts, and not from where the
-/// program comes.
+/// program comes. The secret stands in the environment of the script, for arguments can be read by everybody on that machine.
 pub fn install_line(base: &str, join: &str, program: &ProgramView) -> String {
-    format!("curl -fsSL {base}/runner/install.sh | sh -s -- --token {join} --sha256 {}", program.sha256)
+    format!(
+        "curl -fsSL {base}/runner/install.sh | CENTRAL_MCP_RUNNER_TOKEN={join} sh -s -- --sha256 {}",
+        program.sha256
+    )
 }

@@ -1,6 +1,8 @@
 //! Pure decisions: which names are acceptable, what a secret looks like.
 
-use super::{HUB, MachineDraft};
+use std::ops::RangeInclusive;
+
+use super::{Facts, Gpu, HUB, MachineDraft};
 use crate::{
     clock::{HOUR, MINUTE},
     error::Failure,
@@ -22,6 +24,12 @@ pub(super) const KEY: &str = "cmr_";
 const SECRET: usize = 64;
 /// The most characters that are kept of what a machine says of itself.
 const WORDS: usize = 120;
+/// The most GPUs that are kept of one machine.
+pub(super) const GPUS: usize = 64;
+/// The most characters that are kept of a GPU's name.
+const GPU_NAME: usize = 100;
+/// What can be a temperature, in degrees Celsius.
+const CELSIUS: RangeInclusive<f32> = -100.0..=1000.0;
 
 /// The name of a machine to add, or why it is refused.
 pub(super) fn check(draft: MachineDraft) -> Result<String, Failure> {
@@ -57,9 +65,67 @@ pub(super) fn words(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(WORDS).collect()
 }
 
+/// How busy a machine says it is, as it may be kept and shown: whatever its runner is, no share is above the whole, and no
+/// list or name is long.
+pub(super) fn facts(facts: Facts) -> Facts {
+    let gpu = |gpu: Gpu| Gpu {
+        name: gpu.name.chars().filter(|c| !c.is_control()).take(GPU_NAME).collect(),
+        memory_used: gpu.memory_used.map(|used| gpu.memory_total.map_or(used, |total| used.min(total))),
+        memory_total: gpu.memory_total,
+        load: percent(gpu.load),
+        celsius: gpu.celsius.filter(|celsius| CELSIUS.contains(celsius)),
+    };
+    Facts {
+        cpus: facts.cpus,
+        cpu: percent(facts.cpu),
+        memory_used: facts.memory_used.min(facts.memory_total),
+        memory_total: facts.memory_total,
+        disk_used: facts.disk_used.min(facts.disk_total),
+        disk_total: facts.disk_total,
+        gpus: facts.gpus.into_iter().take(GPUS).map(gpu).collect(),
+    }
+}
+
+/// What is no number is not known.
+fn percent(share: Option<f32>) -> Option<f32> {
+    share.filter(|share| !share.is_nan()).map(|share| share.clamp(0.0, 100.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_machine_says_of_how_busy_it_is_cannot_be_more_than_all() {
+        let gpu = |name: &str, used, total, load, celsius| Gpu {
+            name: name.to_owned(),
+            memory_used: used,
+            memory_total: total,
+            load,
+            celsius,
+        };
+        let odd = Facts {
+            cpus: 8,
+            cpu: Some(1e30),
+            memory_used: 9,
+            memory_total: 4,
+            disk_used: u64::MAX,
+            disk_total: 0,
+            gpus: vec![
+                gpu("a\u{1b}]0;x\u{7}\nb", Some(9), Some(4), Some(-1.0), Some(1e30)),
+                gpu(&"ä".repeat(1000), Some(9), None, Some(f32::NAN), Some(f32::NEG_INFINITY)),
+            ],
+        };
+        let kept = facts(odd);
+        assert_eq!((kept.cpu, kept.memory_used, kept.disk_used), (Some(100.0), 4, 0));
+        assert_eq!(
+            kept.gpus,
+            [gpu("a]0;xb", Some(4), Some(4), Some(0.0), None), gpu(&"ä".repeat(100), Some(9), None, None, None)]
+        );
+        assert_eq!(facts(kept.clone()), kept, "what is well is left as it is");
+        let many = Facts { gpus: vec![kept.gpus[0].clone(); 1000], ..kept };
+        assert_eq!(facts(many).gpus.len(), 64);
+    }
 
     #[test]
     fn a_machines_name_is_a_short_slug_and_not_the_hubs() {

@@ -127,7 +127,7 @@ impl Seat {
         if let Some(known) = self.machines.seats().lock().known.get_mut(&self.name)
             && known.seat == self.seat
         {
-            known.facts = Some((facts, now));
+            known.facts = Some((super::rules::facts(facts), now));
         }
         if now.since(self.written) >= super::rules::SEEN_EVERY {
             self.written = now;

@@ -301,13 +301,16 @@ async fn a_machine_that_is_set_up_anew_gets_another_key_and_keeps_the_old_until_
 }
 
 #[tokio::test]
-async fn what_a_machine_says_of_itself_is_one_short_line() {
+async fn what_a_machine_says_of_itself_is_one_short_line_and_can_be() {
     let house = House::new().await;
     let key = house.joined("gpu-1").await;
     let odd = Greeting { system: format!("a\u{1b}[31m\n{}", "x".repeat(1000)), ..greeting() };
-    let _seat = house.machines.connected(&key, odd).await.unwrap();
+    let mut seat = house.machines.connected(&key, odd).await.unwrap();
     let system = house.view("gpu-1").await.system.unwrap();
     assert!(system.starts_with("a[31mx") && system.len() <= 120, "{system}");
+    seat.facts(Facts { cpu: Some(1e9), memory_used: 3, ..facts(1) }).await.unwrap();
+    let kept = house.view("gpu-1").await.facts.unwrap();
+    assert_eq!((kept.cpu, kept.memory_used), (Some(100.0), 2));
 }
 
 #[tokio::test]
@@ -320,7 +323,7 @@ async fn the_program_is_the_one_that_runs() {
     assert_eq!(view.sha256, crate::secrets::hex(&crate::secrets::sha256(&own)));
     assert!(view.system.starts_with("Linux "), "{}", view.system);
     let line = super::install_line("https://hub.example.org", "cmj_1", view);
-    assert!(
-        line.starts_with("curl -fsSL https://hub.example.org/runner/install.sh | sh -s -- --token cmj_1 --sha256 ")
-    );
+    let expected =
+        "curl -fsSL https://hub.example.org/runner/install.sh | CENTRAL_MCP_RUNNER_TOKEN=cmj_1 sh -s -- --sha256 ";
+    assert!(line.starts_with(expected), "{line}");
 }

@@ -1,6 +1,6 @@
 //! One link at a time: greets, carries frames, tells how busy the machine is, and says why it ended.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{
@@ -105,10 +105,12 @@ impl Link {
     async fn serve(&mut self, socket: &mut Socket) -> anyhow::Result<Lost> {
         let (mut sink, stream) = socket.split();
         let (Pipe { mut said, heard }, end) = Pipe::new();
+        let (busy, mut facts) = mpsc::channel(1);
         tokio::select! {
             () = self.holder.serve(end) => Ok(Lost("the terminals ended".into())),
             ended = hear(stream, heard) => ended,
-            why = tell(&mut sink, &mut said, &mut self.facts) => Ok(Lost(why)),
+            why = tell(&mut sink, &mut said, &mut facts) => Ok(Lost(why)),
+            never = look(&mut self.facts, busy) => match never {},
         }
     }
 }
@@ -140,13 +142,29 @@ async fn hear(mut stream: SplitStream<&mut Socket>, heard: mpsc::Sender<Bytes>) 
     }
 }
 
+/// Reads how busy the machine is, time and again, beside everything else: a driver may take seconds to answer, and no terminal
+/// stands still for that.
+async fn look(facts: &mut FactsReader, busy: mpsc::Sender<Bytes>) -> Infallible {
+    let mut look = tokio::time::interval(FACTS);
+    loop {
+        look.tick().await;
+        match facts.read().await {
+            Ok(facts) => {
+                // Who does not take it ends the link, and this with it.
+                let _ = busy.send(Word::Facts(facts).frame()).await;
+            }
+            Err(error) => tracing::debug!(%error, "no facts of this machine"),
+        }
+    }
+}
+
 /// Says what the terminals say, and how busy the machine is; and a word now and then, so that silence means something.
 async fn tell(
     sink: &mut SplitSink<&mut Socket, Message>,
     said: &mut mpsc::Receiver<Bytes>,
-    facts: &mut FactsReader,
+    facts: &mut mpsc::Receiver<Bytes>,
 ) -> String {
-    let (mut ping, mut look) = (tokio::time::interval(PING), tokio::time::interval(FACTS));
+    let mut ping = tokio::time::interval(PING);
     loop {
         let message = tokio::select! {
             frame = said.recv() => match frame {
@@ -154,13 +172,7 @@ async fn tell(
                 None => return "the terminals ended".into(),
             },
             _ = ping.tick() => Message::Ping(Bytes::new()),
-            _ = look.tick() => match facts.read().await {
-                Ok(facts) => Message::Binary(Word::Facts(facts).frame()),
-                Err(error) => {
-                    tracing::debug!(%error, "no facts of this machine");
-                    continue;
-                }
-            },
+            Some(frame) = facts.recv() => Message::Binary(frame),
         };
         match timeout(SILENCE, sink.send(message)).await {
             Ok(Ok(())) => {}

@@ -119,7 +119,71 @@ impl Pipe {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, option, prelude::*};
+
     use super::*;
+    use crate::machines::Gpu;
+
+    fn hello() -> impl Strategy<Value = Word> {
+        let parts = (any::<u32>(), any::<String>(), any::<String>(), any::<String>(), any::<String>());
+        parts.prop_map(|(protocol, version, system, data, hub)| {
+            Word::Hello(Hello { protocol, version, system, data, hub })
+        })
+    }
+
+    /// A number as a reading has it.
+    fn reading() -> impl Strategy<Value = Option<f32>> {
+        option::of((0_u16..4000).prop_map(|n| f32::from(n) / 8.0))
+    }
+
+    fn facts() -> impl Strategy<Value = Word> {
+        let gpu = (any::<String>(), any::<Option<u64>>(), any::<Option<u64>>(), reading(), reading()).prop_map(
+            |(name, memory_used, memory_total, load, celsius)| Gpu { name, memory_used, memory_total, load, celsius },
+        );
+        let sizes = any::<[u64; 4]>();
+        (any::<u32>(), reading(), sizes, vec(gpu, 0..5)).prop_map(|(cpus, cpu, sizes, gpus)| {
+            let [memory_used, memory_total, disk_used, disk_total] = sizes;
+            Word::Facts(Facts { cpus, cpu, memory_used, memory_total, disk_used, disk_total, gpus })
+        })
+    }
+
+    fn word() -> impl Strategy<Value = Word> {
+        prop_oneof![
+            hello(),
+            facts(),
+            any::<String>().prop_map(|machine| Word::Welcome { machine }),
+            (any::<u16>(), any::<String>()).prop_map(|(code, why)| Word::Refused { code, why }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(word in word()) {
+            prop_assert_eq!(sort(word.frame()), Some(Sorted::Word(word)));
+        }
+
+        #[test]
+        fn no_frame_breaks_it_and_what_is_for_the_terminals_stays_whole(frame in vec(any::<u8>(), 0..300)) {
+            let whole = Bytes::from(frame);
+            if let Some(Sorted::Terminals(kept)) = sort(whole.clone()) {
+                prop_assert_eq!(kept, whole);
+            }
+        }
+
+        /// Nearer to what is understood than any bytes: a word with some of its bytes changed.
+        #[test]
+        fn no_damaged_word_breaks_it(word in word(), hits in vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+            let mut frame = word.frame().to_vec();
+            for (at, byte) in hits {
+                let at = at.index(frame.len());
+                frame[at] = byte;
+            }
+            if let Some(Sorted::Word(read)) = sort(frame.into()) {
+                // What was understood can be said again.
+                prop_assert!(matches!(sort(read.frame()), Some(Sorted::Word(_))));
+            }
+        }
+    }
 
     #[test]
     fn a_frame_is_sorted_by_its_first_byte() {

@@ -1,5 +1,10 @@
 //! An agent on another machine: a runner's end with its own tmux and folder, and a link that can be cut.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::*;
@@ -13,17 +18,27 @@ struct Pod {
     folder: TempDir,
     holder: Holder,
     link: Option<[JoinHandle<()>; 2]>,
+    /// Whether what it says is lost on the way.
+    mute: Arc<AtomicBool>,
 }
 
 impl Pod {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let holder = Holder::open(folder.path(), TaskTracker::new(), CancellationToken::new(), Clock::default());
-        Self { folder, holder: holder.unwrap(), link: None }
+        Self { folder, holder: holder.unwrap(), link: None, mute: Arc::default() }
     }
 
     async fn connect(&mut self, terminals: &Terminals) {
-        let ((out, inn), (back, from)) = (mpsc::channel(64), mpsc::channel(64));
+        let ((out, mut said), (back, from), (heard, inn)) = (mpsc::channel(64), mpsc::channel(64), mpsc::channel(64));
+        let mute = self.mute.clone();
+        TaskTracker::new().spawn(async move {
+            while let Some(frame) = said.recv().await {
+                if !mute.load(Ordering::SeqCst) && heard.send(frame).await.is_err() {
+                    return;
+                }
+            }
+        });
         let (holder, hub) = (self.holder.clone(), terminals.clone());
         let data = self.folder.path().display().to_string();
         let home = Home { data, hub: "https://hub.example".to_owned() };
@@ -133,4 +148,53 @@ async fn what_is_not_installed_there_is_said_there() {
     let away = refused(house.agents.start(&who, far.id).await);
     assert!(away.kind == FailureKind::Conflict && away.message.contains("pod"), "{}", away.message);
     assert!(house.running().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_start_whose_answer_was_lost_leaves_no_session_without_a_token() {
+    let (house, mut pod, who) = (House::begun().await, Pod::new(), Caller::cli());
+    pod.connect(&house.terminals).await;
+    let far = house.made(AgentDraft { machine: Some("pod".into()), ..draft("far", "shell") }).await;
+    let tmux = socket(&pod.folder);
+    let there = || {
+        let mut asked = std::process::Command::new("tmux");
+        let output = asked.arg("-S").arg(&tmux).args(["has-session", "-t", "=agent-far"]).output();
+        output.unwrap().status.success()
+    };
+    // What `ask` makes starts a session there, and nobody here hears of it.
+    let lost = async |pod: &mut Pod, ask: JoinHandle<Result<(), Error>>| {
+        until("it runs there", || async { there() }).await;
+        pod.cut(&house.terminals).await;
+        let said = ask.await.unwrap();
+        assert!(house.auth.tokens(&who).await.unwrap().is_empty(), "nobody knows whether it runs");
+        pod.mute.store(false, Ordering::SeqCst);
+        pod.connect(&house.terminals).await;
+        said
+    };
+    let (agents, id) = (house.agents.clone(), far.id);
+    let start = async move { agents.start(&Caller::cli(), id).await.map(drop) };
+    pod.mute.store(true, Ordering::SeqCst);
+    let said = lost(&mut pod, TaskTracker::new().spawn(start)).await;
+    assert_eq!(refused(said).kind, FailureKind::Outside);
+    // Nobody was told that it started, so nobody wants it.
+    house.agents.activate().await.unwrap();
+    assert!(!there(), "it was not ended");
+
+    // The same with one that is wanted, and ended there.
+    house.agents.start(&who, far.id).await.unwrap();
+    let killed =
+        std::process::Command::new("tmux").arg("-S").arg(&tmux).args(["kill-session", "-t", "=agent-far"]).status();
+    assert!(killed.unwrap().success());
+    until("its end is known", || async { house.running().await.is_empty() }).await;
+    house.agents.activate().await.unwrap();
+    house.clock.advance(crate::clock::MINUTE);
+    pod.mute.store(true, Ordering::SeqCst);
+    let agents = house.agents.clone();
+    let keep = async move { agents.activate().await.map(drop) };
+    let _ = lost(&mut pod, TaskTracker::new().spawn(keep)).await;
+    assert!(there());
+    house.agents.activate().await.unwrap();
+    let view = house.get(&far).await;
+    assert_eq!(view.state, crate::agents::AgentState::Running);
+    assert!(view.token_prefix.is_some() && there(), "it was not started anew with a token");
 }

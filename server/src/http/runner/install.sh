@@ -1,8 +1,9 @@
 #!/bin/sh
 # Makes this machine one of a Central-MCP hub: fetches the hub's own program, checks it, joins, and starts the runner.
 #
-#   curl -fsSL HUB/runner/install.sh | sh -s -- --token cmj_... --sha256 HEX
+#   curl -fsSL HUB/runner/install.sh | CENTRAL_MCP_RUNNER_TOKEN=cmj_... sh -s -- --sha256 HEX
 #
+#   --token cmj_  the token, where an argument that everybody on this machine can read does no harm
 #   --insecure    take a hub on another machine without encryption
 #   --data DIR    folder for this machine's key and sessions [~/.local/share/central-mcp-runner]
 #   --to DIR      folder for the program [/usr/local/bin for root, else ~/.local/bin]
@@ -34,7 +35,9 @@ undo() {
 }
 
 read_words() {
-    token='' sha256='' data='' folder='' insecure='' service=yes
+    token=${CENTRAL_MCP_RUNNER_TOKEN:-} sha256='' data='' folder='' insecure='' service=yes
+    # For the one call that needs it, and for nothing that is started here.
+    unset CENTRAL_MCP_RUNNER_TOKEN
     while [ $# -gt 0 ]; do
         case "$1" in
             --insecure) insecure=--insecure ;;
@@ -67,12 +70,22 @@ read_words() {
 check_machine() {
     here=$(uname -sm)
     [ "$here" = "$system" ] || fail "this machine is $here, and the hub's program is for $system; \
-build central-mcp for this machine, and start it as: central-mcp runner --hub $hub --token TOKEN"
-    case "$hub" in
-        https://* | http://localhost* | http://127.* | "http://[::1]"*) ;;
-        *) [ -n "$insecure" ] || fail "$hub is reached without encryption, and this machine's key would cross the network \
-in the clear; give the hub an https address, or add --insecure to the end of the line if this network is yours alone" ;;
+build central-mcp for this machine, and start it as: CENTRAL_MCP_RUNNER_TOKEN=TOKEN central-mcp runner --hub $hub"
+    # By its whole host: "localhost.example.org" is another machine.
+    host=${hub#http://}
+    host=${host%%/*}
+    case "$host" in
+        "["*) host=${host%%]*}] ;;
+        *) host=${host%%:*} ;;
     esac
+    case "$host" in
+        127.*[!0-9.]*) own='' ;;
+        localhost | 127.*.*.* | "[::1]") own=yes ;;
+        *) own='' ;;
+    esac
+    case "$hub" in https://*) own=yes ;; esac
+    [ -n "$own" ] || [ -n "$insecure" ] || fail "$hub is reached without encryption, and this machine's key would cross the network \
+in the clear; give the hub an https address, or add --insecure to the end of the line if this network is yours alone"
     has curl || { has wget && wget --version 2>/dev/null | grep -q GNU; } ||
         fail "curl or GNU wget is needed; install one of them and run the line again"
     has sha256sum || has shasum || fail "sha256sum or shasum is needed; install one of them and run the line again"

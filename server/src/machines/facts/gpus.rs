@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use tokio::process::Command;
 
-use super::super::Gpu;
+use super::super::{Gpu, rules::GPUS};
 use crate::clock::Stopwatch;
 
 /// What is asked for; the order of the fields of a line.
@@ -14,9 +14,6 @@ const FORMAT: &str = "--format=csv,noheader,nounits";
 const ANSWER: Duration = Duration::from_secs(2);
 /// How often a program that is not there, or does not work, is looked for.
 const AGAIN: Duration = Duration::from_secs(60);
-/// The most GPUs of one machine.
-const MOST: usize = 64;
-
 /// Asks for the GPUs, and remembers when there were none to ask.
 pub(super) struct Gpus {
     program: PathBuf,
@@ -55,7 +52,7 @@ impl Gpus {
 
 /// One GPU a line. A line that is not of five fields is no GPU.
 fn gpus(text: &str) -> Vec<Gpu> {
-    text.lines().filter_map(gpu).take(MOST).collect()
+    text.lines().filter_map(gpu).take(GPUS).collect()
 }
 
 fn gpu(line: &str) -> Option<Gpu> {
