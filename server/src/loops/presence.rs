@@ -18,11 +18,13 @@ pub(super) struct Presence {
     without: Option<String>,
     /// When the crew was last looked after.
     looked: Option<Stopwatch>,
+    /// The newest event when it was seen to rest. Without another one it still does.
+    rests: Option<i64>,
 }
 
 impl Presence {
     pub(super) fn new(hub: &Hub, first_crew: bool) -> Self {
-        Self { hub: hub.clone(), begun: false, first_crew, without: None, looked: None }
+        Self { hub: hub.clone(), begun: false, first_crew, without: None, looked: None, rests: None }
     }
 }
 
@@ -53,6 +55,12 @@ impl Activate for Presence {
             let crew = self.hub.agents.activate().await?;
             return Ok(format!("started {started} terminals; {crew}"));
         }
+        let lately = self.looked.is_some_and(|looked| looked.elapsed() < SELDOM);
+        let looked_at = terminals.watched() || self.hub.images.followed();
+        let newest = *self.hub.events.follow().borrow();
+        if lately && !looked_at && self.rests == Some(newest) {
+            return Ok("the crew rests".to_owned());
+        }
         if terminals.able().await {
             terminals.reconcile_recording().await?;
         }
@@ -60,9 +68,8 @@ impl Activate for Presence {
             // It says so with each agent.
             return Ok(self.hub.agents.activate().await?);
         }
-        let lately = self.looked.is_some_and(|looked| looked.elapsed() < SELDOM);
-        let looked_at = terminals.watched() || self.hub.images.followed();
         if lately && !looked_at && self.hub.agents.at_rest().await? {
+            self.rests = Some(newest);
             return Ok("the crew rests".to_owned());
         }
         self.looked = Some(Stopwatch::start());
