@@ -34,7 +34,6 @@ use crate::{
     db::Db,
     error::{Error, Failure, FailureKind},
     events::{Events, NewEvent, Topic},
-    machines::HUB,
 };
 
 /// The size of a terminal that has never had another.
@@ -231,7 +230,7 @@ impl Terminals {
             name: draft.name,
             argv: draft.command,
             folder: draft.folder.into(),
-            machine: draft.machine.filter(|machine| machine != HUB),
+            machine: draft.machine.filter(|machine| machine != rules::HUB),
             ..StartSession::default()
         };
         self.start_session(&who.actor, start).await

@@ -3,6 +3,8 @@
 use super::{PASTE, TerminalDraft};
 use crate::error::Failure;
 
+/// The hub's own machine, as the page Machines names it.
+pub(super) const HUB: &str = "hub";
 /// Columns and rows that a terminal may have.
 const COLS: std::ops::RangeInclusive<u16> = 20..=400;
 /// See [`COLS`].
