@@ -33,7 +33,7 @@ async fn what_a_closed_page_asked_for_is_done_to_its_end() {
     assert!(house.agents.start(&who, made.id).now_or_never().is_none());
     until("it runs", || async { house.get(&made).await.state == AgentState::Running }).await;
     let first = house.get(&made).await.token_prefix.unwrap();
-    assert_eq!(house.prefixes().await, [first.clone()]);
+    assert_eq!(house.prefixes().await, std::slice::from_ref(&first));
 
     assert!(house.agents.restart(&who, made.id).now_or_never().is_none());
     until("it runs anew", || async {

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use anyhow::anyhow;
 use bytes::Bytes;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -17,8 +16,8 @@ use tokio::{
 };
 
 use super::{
-    Belongings, Home, Launch, LinkEnd,
-    words::{Answer, Ask, FRAME_COST, Frame, LINE_COST, LINES_MOST, Order, Said, WINDOW, Word, json, keys},
+    Belongings, Home, Keys, Launch, LinkEnd,
+    words::{Answer, Ask, FRAME_COST, Frame, LINE_COST, LINES_MOST, Order, Said, WINDOW, Word, json},
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -470,19 +469,6 @@ impl Drop for Channel {
         {
             link.channels.remove(&self.channel);
         }
-    }
-}
-
-/// Types into a session over a link.
-pub(in crate::terminals) struct Keys {
-    channel: u32,
-    out: mpsc::Sender<Bytes>,
-}
-
-impl Keys {
-    /// Sends keys. Fails when the link is cut.
-    pub(in crate::terminals) async fn send(&self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.out.send(keys(self.channel, bytes)).await.map_err(|_| anyhow!("the link to its machine is cut"))
     }
 }
 

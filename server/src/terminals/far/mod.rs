@@ -13,6 +13,7 @@
 //! carried out twice; a picture shown as live while its machine is away.
 
 mod holder;
+mod keys;
 mod machine;
 mod relay;
 mod words;
@@ -21,7 +22,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 pub use holder::Holder;
-pub(super) use machine::{Keys, Machine};
+pub(super) use keys::Keys;
+pub(super) use machine::Machine;
 pub(super) use relay::run as relay;
 pub use words::Belongings;
 pub(super) use words::Launch;

@@ -211,7 +211,7 @@ proptest! {
         let said = Said { channel, snapshot, bytes: bytes.clone().into() };
         let frame = said.frame();
         prop_assert_eq!(Said::read(&frame.slice(1..)), Some(said));
-        let frame = keys(channel, &bytes);
+        let frame = super::super::words::keys(channel, &bytes);
         prop_assert_eq!(super::super::words::read_keys(&frame.slice(1..)), Some((channel, bytes.into())));
     }
 }
