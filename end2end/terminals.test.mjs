@@ -20,6 +20,8 @@ async function person(hub, context, name, role, path) {
 }
 
 scene('what is typed into a terminal is done, shown, and seen on the wall', async ({ hub, page }) => {
+    // With less motion, a change that is under way while the emulator measures its letters would leave no room for spaces.
+    await page.emulateMedia({ reducedMotion: 'reduce' });
     await setUp(page, hub);
     await startTerminal(page, 'build');
     const before = await shown(page);
@@ -27,6 +29,9 @@ scene('what is typed into a terminal is done, shown, and seen on the wall', asyn
     await takeKeyboard(page);
     await typeLine(page, 'echo one-$((20+3))');
     await shows(page, 'one-23');
+    const spacing = await page.locator('.xterm-rows span').evaluateAll(
+        all => all.map(one => parseFloat(getComputedStyle(one).letterSpacing) || 0));
+    assert.ok(spacing.length > 0 && spacing.every(px => Math.abs(px) < 1), `letters keep their places: ${spacing}`);
     assert.ok(!(await shown(page)).includes('zz'), 'what was typed before the keyboard was taken went nowhere');
     assert.ok(!before.includes('one-23'));
     // A way out by keys; afterwards letters are the page's own again.
@@ -115,6 +120,12 @@ scene('a restart of the hub brings the same screen and the keyboard back', async
     watch.expect(AWAY);
     await hub.down('SIGKILL');
     await page.getByText(/coming back by itself/).waitFor();
+    // Long enough that the page asks for its list in vain: what it knows stays.
+    await page.waitForEvent('requestfailed', request => request.url().endsWith('/api/list_terminals'));
+    await page.waitForTimeout(200);
+    assert.ok((await shown(page)).includes('before-42'), 'the last picture stays');
+    await page.locator('.side').getByText('stays').waitFor();
+    await page.getByText(/1 running/).waitFor();
     await hub.up();
     await page.getByText('you hold the keyboard').waitFor({ timeout: 25_000 });
     assert.ok((await shown(page)).includes('before-42'), 'the session went on without the hub');

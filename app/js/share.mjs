@@ -46,8 +46,6 @@ async function ask(path, body) {
 
 function colors() {
     const probe = document.createElement('i');
-    // With reduced motion every change takes a moment, and what is read at once would be the colour before.
-    probe.style.setProperty('transition', 'none', 'important');
     screen.append(probe);
     const color = name => {
         probe.style.color = `var(${name})`;

@@ -353,8 +353,6 @@ fn theme(parent: &HtmlElement) -> JsValue {
     let theme = Object::new();
     let probe = web_sys::window().and_then(|window| window.document()).and_then(|page| page.create_element("i").ok());
     let Some(probe) = probe.and_then(|probe| probe.dyn_into::<HtmlElement>().ok()) else { return theme.into() };
-    // With reduced motion every change takes a moment, and what is read at once would be the colour before.
-    let _ = probe.style().set_property_with_priority("transition", "none", "important");
     let _ = parent.append_child(&probe);
     let color = |name: &str| {
         let _ = probe.style().set_property("color", &format!("var({name})"));
