@@ -6,7 +6,10 @@
 use std::collections::HashMap;
 
 use leptos::prelude::*;
-use server::{events::Topic, id::ImageId, images::Progress};
+use serde::{Serialize, de::DeserializeOwned};
+use server::{error::FailureKind, events::Topic, id::ImageId, images::Progress};
+
+use crate::Refusal;
 
 /// The truth about the connection.
 #[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "only a browser connects"))]
@@ -85,6 +88,42 @@ impl Live {
 /// The signals of this tab.
 pub(crate) fn live() -> Live {
     expect_context()
+}
+
+/// What `fetch` answers, asked again when `source` changes. While the hub cannot be reached, what was loaded last stays; a failure
+/// is only shown where there never was anything, or where the hub itself refused.
+pub(crate) fn kept<S, T, F>(
+    source: impl Fn() -> S + Send + Sync + 'static,
+    fetch: impl Fn(S) -> F + Send + Sync + 'static,
+) -> Resource<Result<T, Refusal>>
+where
+    S: PartialEq + Clone + Send + Sync + 'static,
+    T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+    F: Future<Output = Result<T, Refusal>> + Send + 'static,
+{
+    let this = StoredValue::new(None::<Resource<Result<T, Refusal>>>);
+    let resource = Resource::new(source, move |asked| {
+        let answer = fetch(asked);
+        async move {
+            let answer = answer.await;
+            // On the server every render begins with nothing.
+            if cfg!(feature = "hydrate")
+                && answer.as_ref().is_err_and(unreached)
+                && let Some(old @ Ok(_)) =
+                    this.try_get_value().flatten().and_then(|this| this.try_get_untracked().flatten())
+            {
+                return old;
+            }
+            answer
+        }
+    });
+    this.set_value(Some(resource));
+    resource
+}
+
+/// Whether it was not the hub that spoke: nobody did, or a proxy in front of it.
+fn unreached(refusal: &Refusal) -> bool {
+    matches!(refusal.0.kind, FailureKind::Outside | FailureKind::Internal)
 }
 
 #[cfg(feature = "hydrate")]

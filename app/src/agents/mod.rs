@@ -20,7 +20,7 @@ use server::{
 use crate::{
     Refusal,
     frame::{Bar, use_me},
-    live::live,
+    live::{kept, live},
     services::{Asked, Question},
     ui::{Dialog, count, icon, say},
 };
@@ -49,7 +49,7 @@ impl Desk {
 #[component]
 pub(crate) fn Agents() -> impl IntoView {
     let (live, me) = (live(), use_me());
-    let list: List = Resource::new(move || live.version(Topic::Agents), |_| calls::list_agents());
+    let list: List = kept(move || live.version(Topic::Agents), |_| calls::list_agents());
     let desk = Desk { list, form: RwSignal::new(false), editing: RwSignal::new(None), deletion: Question::new() };
     open_when_asked(desk);
     let add = move || {

@@ -18,18 +18,18 @@ pub(crate) use detail::Detail;
 
 use crate::{
     frame::{Bar, use_me},
-    live,
+    live::{kept, live},
     ui::{duration, money},
 };
 
 /// The page: the form at the left, queue and gallery at the right.
 #[component]
 pub(crate) fn Images() -> impl IntoView {
-    let live = live::live();
+    let live = live();
     let me = use_me();
-    let stats = Resource::new(move || live.version(Topic::Images), |_| calls::image_totals());
-    let queue = Resource::new(move || live.version(Topic::Images), |_| calls::image_queue());
-    let services = Resource::new(move || live.version(Topic::Services), |_| calls::active_services());
+    let stats = kept(move || live.version(Topic::Images), |_| calls::image_totals());
+    let queue = kept(move || live.version(Topic::Images), |_| calls::image_queue());
+    let services = kept(move || live.version(Topic::Services), |_| calls::active_services());
     view! {
         <Bar title="Images">
             <Transition>{move || stats.get().and_then(Result::ok).map(sentence)}</Transition>

@@ -22,7 +22,7 @@ pub(crate) use choice::machine_choice;
 use crate::{
     Refusal,
     frame::{Bar, use_me},
-    live::live,
+    live::{kept, live},
     services::{Asked, Question},
     ui::{icon, say},
 };
@@ -55,9 +55,9 @@ impl Desk {
 #[component]
 pub(crate) fn Machines() -> impl IntoView {
     let (live, me) = (live(), use_me());
-    let list: List = Resource::new(move || live.version(Topic::Machines), |_| calls::list_machines());
+    let list: List = kept(move || live.version(Topic::Machines), |_| calls::list_machines());
     let topics = move || (live.version(Topic::Terminals), live.version(Topic::Machines));
-    let terminals = Resource::new(topics, |_| calls::machine_terminals());
+    let terminals = kept(topics, |_| calls::machine_terminals());
     let desk = Desk { list, terminals, adding: add::Adding::new(), removal: Question::new() };
     follow(list);
     open_when_asked(desk);

@@ -16,7 +16,7 @@ use self::{
 };
 use crate::{
     frame::Bar,
-    live::live,
+    live::{kept, live},
     ui::{count, duration, money},
 };
 
@@ -25,7 +25,7 @@ use crate::{
 pub(crate) fn Overview() -> impl IntoView {
     let live = live();
     let changed = move || [Topic::Agents, Topic::Images, Topic::Services, Topic::Auth].map(|topic| live.version(topic));
-    let overview = Resource::new(changed, |_| load_overview());
+    let overview = kept(changed, |_| load_overview());
     view! {
         <Bar title="Overview">
             <Transition>{move || overview.get().and_then(Result::ok).map(|view| sentence(&view))}</Transition>

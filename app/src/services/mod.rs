@@ -24,7 +24,7 @@ pub(crate) use field::{area, choice, field};
 use crate::{
     Refusal,
     frame::{Bar, use_me},
-    live::live,
+    live::{kept, live},
     ui::{CopyButton, Dialog, icon, say},
 };
 
@@ -52,7 +52,7 @@ impl Desk {
 #[component]
 pub(crate) fn Services() -> impl IntoView {
     let (live, me) = (live(), use_me());
-    let list: List = Resource::new(move || live.version(Topic::Services), |_| calls::list_services());
+    let list: List = kept(move || live.version(Topic::Services), |_| calls::list_services());
     let desk = Desk { list, form: RwSignal::new(false), editing: RwSignal::new(None), removal: Question::new() };
     open_when_asked(desk);
     let add = move || {

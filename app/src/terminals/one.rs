@@ -31,10 +31,9 @@ use crate::{
 /// The page.
 #[component]
 pub(crate) fn One() -> impl IntoView {
-    let live = live();
     let params = use_params_map();
     let name = Memo::new(move |_| params.with(|params| params.get("name")).unwrap_or_default());
-    let list: List = Resource::new(wall::topics(live), |_| calls::list_terminals());
+    let list = wall::terminals();
     let screens = Screens::new();
     screens.follow(list);
     let sentence = move || list.get().and_then(Result::ok).map(|all| wall::sentence(&all));

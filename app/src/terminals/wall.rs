@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Refusal,
     frame::{Bar, use_me},
-    live::{Live, live},
+    live::{kept, live},
     ui::{CopyButton, icon},
 };
 
@@ -34,8 +34,8 @@ const LEAST: usize = 2;
 /// The page.
 #[component]
 pub(crate) fn Wall() -> impl IntoView {
-    let (live, me) = (live(), use_me());
-    let list: List = Resource::new(topics(live), |_| calls::list_terminals());
+    let me = use_me();
+    let list = terminals();
     let screens = Screens::new();
     screens.follow(list);
     let (starting, machine) = (RwSignal::new(false), RwSignal::new(String::new()));
@@ -72,9 +72,10 @@ pub(crate) fn Wall() -> impl IntoView {
     }
 }
 
-/// What the list is asked for again after: news of terminals, and of the machines that they are on.
-pub(super) fn topics(live: Live) -> impl Fn() -> (u32, u32) {
-    move || (live.version(Topic::Terminals), live.version(Topic::Machines))
+/// All terminals, asked for again after news of them, and of the machines that they are on.
+pub(super) fn terminals() -> List {
+    let live = live();
+    kept(move || (live.version(Topic::Terminals), live.version(Topic::Machines)), |_| calls::list_terminals())
 }
 
 /// `/terminals?new=MACHINE` opens the dialog; the mark is taken from the address, so that it can be asked again.
