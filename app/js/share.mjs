@@ -21,6 +21,7 @@ let socket;
 let tries = 0;
 let waits = false;
 let away = null;
+let fresh;
 
 function say(state, word) {
     part('line').dataset.state = state;
@@ -32,6 +33,14 @@ function end(words) {
     say('bad', 'ended');
     part('words').textContent = words;
     part('words').hidden = false;
+    // What was shared is shared no longer: nothing of it stays on the screen, nor in this page.
+    clearInterval(fresh);
+    away = null;
+    tellAway();
+    part('facts').textContent = '';
+    terminal?.dispose();
+    terminal = undefined;
+    glass.hidden = true;
 }
 
 class Refused extends Error {}
@@ -73,6 +82,7 @@ function em() {
 
 /** The largest letters with which the whole grid is seen. */
 function fit() {
+    if (!terminal) return;
     const [wide, high] = em();
     const [width, height] = [glass.clientWidth - 20, glass.clientHeight - 20];
     const dots = devicePixelRatio;
@@ -92,7 +102,7 @@ function draw({ cols, rows }) {
     screen.querySelector('textarea').disabled = true;
     fit();
     new ResizeObserver(fit).observe(glass);
-    matchMedia('(prefers-color-scheme: light)').addEventListener('change', () => { terminal.options.theme = colors(); });
+    matchMedia('(prefers-color-scheme: light)').addEventListener('change', () => { if (terminal) terminal.options.theme = colors(); });
 }
 
 function tell(request) {
@@ -115,11 +125,14 @@ function span(ms) {
 /** Says since when the machine is not connected, if it is not. */
 function tellAway() {
     part('away').hidden = away === null;
-    if (away !== null) part('away-since').textContent = `, for ${span(Date.now() - away)} now`;
+    if (away === null) return;
+    const lasts = Date.now() - away;
+    part('away-since').textContent = lasts < 5_000 ? ', just now' : `, for ${span(lasts)} now`;
 }
 
 function take(frame) {
     const rest = frame.subarray(1);
+    if (!terminal) return undefined;
     if (frame[0] === OUTPUT) return terminal.write(rest);
     if (frame[0] !== JSON_FRAME) return undefined;
     const notice = JSON.parse(new TextDecoder().decode(rest));
@@ -195,7 +208,7 @@ async function begin() {
     }
     document.addEventListener('visibilitychange', () => tell({ type: 'visible', on: !document.hidden }));
     setInterval(alive, 20_000);
-    setInterval(tellAway, 5_000);
+    fresh = setInterval(tellAway, 5_000);
     return connect();
 }
 
