@@ -12,7 +12,7 @@ use crate::{
     frame::use_me,
     live::live,
     services::Act,
-    ui::{Ago, StatusBadge, Words, actor_face, agent_hue, icon, say},
+    ui::{Ago, StatusBadge, Words, actor_face, agent_hue, exact, icon, say, span},
 };
 
 /// The card. It stays in place while its facts change, so that the focus is kept.
@@ -48,8 +48,10 @@ pub(super) fn Card(
         let terminal = terminal.clone();
         move || {
             let class = if waits.get() { "button primary" } else { "button" };
-            (state.get() == AgentState::Running)
-                .then(|| view! { <a class=class href=terminal.clone()>{icon("terminal")} " Open terminal"</a> })
+            // One that waits for its next try shows there how it ended.
+            (state.get() == AgentState::Running
+                || agent.with(|agent| agent.started_at.is_some() && agent.next_try.is_some()))
+            .then(|| view! { <a class=class href=terminal.clone()>{icon("terminal")} " Open terminal"</a> })
         }
     };
     let busy = move || act.busy();
@@ -86,6 +88,8 @@ pub(super) fn Card(
 
 fn facts(agent: AgentView) -> AnyView {
     let (word, class) = match agent.state {
+        // It runs, but not as it was meant.
+        AgentState::Running if agent.problem.is_some() => (agent.state.word(), "warn"),
         AgentState::Running => (agent.state.word(), "ok"),
         AgentState::Starting => (agent.state.word(), "warn"),
         AgentState::Stopped => (agent.state.word(), "quiet"),
@@ -97,6 +101,7 @@ fn facts(agent: AgentView) -> AnyView {
     let folder =
         if draft.folder.is_empty() { format!("agents/{}/work in the data folder", draft.slug) } else { draft.folder };
     let machine = draft.machine.map(|machine| view! { <span>"on " <a href="/machines">{machine}</a></span> });
+    let trouble = trouble(agent.problem, agent.next_try);
     let needs = agent.needs.map(|needs| view! { <p class="need"><span>{needs.text}</span> <Ago at=needs.since /></p> });
     let since = agent.started_at.map(|at| view! { <span class="quiet">"started " <Ago at=at /></span> });
     view! {
@@ -108,12 +113,26 @@ fn facts(agent: AgentView) -> AnyView {
         {needs}
         {(!draft.role.is_empty()).then(|| view! { <p>{draft.role}</p> })}
         <p class="what">
-            <StatusBadge word=word class=class /> {since} {machine} <span>{facts.join(" · ")}</span>
+            <StatusBadge word=word class=class /> {trouble} {since} {machine} <span>{facts.join(" · ")}</span>
         </p>
         <p class="what quiet"><code class="mono">{folder}</code></p>
-        {agent.problem.map(|problem| view! { <p class="problem">{problem}</p> })}
     }
     .into_any()
+}
+
+/// Why it is not as it should be, and when it is tried again; that counts down by itself.
+fn trouble(problem: Option<String>, next_try: Option<Timestamp>) -> Option<AnyView> {
+    let live = live();
+    let again = next_try.map(|at| {
+        let words = move || match at.millis() - live.now.get() {
+            ..1_000 => "next try now".to_owned(),
+            ms => format!("next try in {}", span(ms)),
+        };
+        view! { <span title=exact(at)>{words}</span> }
+    });
+    let both = problem.is_some() && again.is_some();
+    (problem.is_some() || again.is_some())
+        .then(|| view! { <span class="trouble">{problem} {both.then_some("; ")} {again}</span> }.into_any())
 }
 
 /// The word, how old what it says is, and what that was. It ages by itself.
