@@ -73,7 +73,10 @@ fn facts(machine: MachineView, hubs: Option<String>) -> AnyView {
     };
     let (since, line) = (machine.since, machine.join_expires_at);
     let age = since.filter(|_| state != MachineState::Invited).map(|since| {
-        let words = move || format!("for {}", span(live.now.get() - since.millis()));
+        let words = move || match live.now.get() - since.millis() {
+            ..5_000 => "just now".to_owned(),
+            ms => format!("for {}", span(ms)),
+        };
         view! { <span class="quiet"><span title=exact(since)>{words}</span> {own.then_some(" · the hub's own")}</span> }
     });
     let valid = move || match (line, state) {

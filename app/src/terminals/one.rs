@@ -206,12 +206,16 @@ fn not_connected(desk: Desk, facts: Memo<Option<TerminalView>>, since: Timestamp
         true => "this is the last picture.",
         false => "the picture comes when it is back.",
     };
+    let lasts = move || match live.now.get() - since.millis() {
+        ..5_000 => ", just now".to_owned(),
+        ms => format!(", for {} now", span(ms)),
+    };
     // The time stands apart, so that a screen reader is not told of each new one.
     view! {
         <p class="strip warn away">
             <span>
                 <span role="status"><b>{name}</b> " is not connected"</span>
-                <span title=exact(since)>{move || format!(", for {} now", span(live.now.get() - since.millis()))}</span>
+                <span title=exact(since)>{lasts}</span>
                 ". Its sessions run on; " {picture}
             </span>
         </p>

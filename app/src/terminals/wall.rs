@@ -99,7 +99,9 @@ pub(super) fn sentence(all: &[TerminalView]) -> AnyView {
     let part = |n: usize, word: &'static str| (n > 0).then(|| view! { " · " <b>{n}</b> " " {word} });
     let need = count(|one| one.needs.is_some());
     let machines = {
-        let mut names: Vec<_> = all.iter().map(|one| one.machine.as_deref()).collect();
+        // Those of running ones: a machine that is away is no place where something is known to run.
+        let running = all.iter().filter(|one| one.state == TerminalState::Running);
+        let mut names: Vec<_> = running.map(|one| one.machine.as_deref()).collect();
         names.sort_unstable();
         names.dedup();
         names.len()
