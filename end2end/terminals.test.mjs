@@ -161,6 +161,7 @@ scene('a share link shows the terminal to a stranger, read-only, until it is end
     await page.getByRole('button', { name: 'Share' }).click();
     await dialog.getByRole('button', { name: 'End it' }).click();
     await guest.getByText(/link has ended/i).waitFor();
+    assert.equal(await guest.getByText('shown-10').count(), 0, 'what was shared is taken away at once');
     await guest.reload();
     await guest.getByText(/ended|expired|not (good|valid)|no such/i).first().waitFor();
 });
@@ -189,6 +190,8 @@ scene('a recording is made, played, sought in and downloaded', async ({ hub, pag
     await row.getByText(/^\d+:\d\d$/).waitFor();
     await row.locator('a.play').click();
     await page.waitForURL('**/recordings/*');
+    await page.getByRole('heading', { name: 'Recording of taped' }).waitFor();
+    assert.equal(await page.getByRole('link', { name: 'Back to taped' }).getAttribute('href'), '/terminals/taped');
     const play = page.getByRole('button', { name: /^(play|pause)/i });
     await until('it is there', () => play.isEnabled());
     await page.getByRole('radio', { name: '8×' }).click();

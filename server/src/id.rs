@@ -80,6 +80,13 @@ ids! {
     AgentId,
 }
 
+impl RecordingId {
+    /// When the recording began: an id of version 7 begins with its time, in milliseconds.
+    pub fn made_at(self) -> crate::clock::Timestamp {
+        crate::clock::Timestamp::from_millis((self.0.as_u128() >> 80) as i64)
+    }
+}
+
 #[cfg(feature = "ssr")]
 fn v7(now: crate::clock::Timestamp) -> uuid::Uuid {
     uuid::Builder::from_unix_timestamp_millis(now.millis().unsigned_abs(), &crate::secrets::random()).into_uuid()

@@ -1,13 +1,13 @@
 //! A recording played again.
 
 use leptos::{html, prelude::*};
-use leptos_router::hooks::use_params_map;
+use leptos_router::hooks::{use_params_map, use_query_map};
 use server::id::RecordingId;
 
 use super::rules;
 use crate::{
     frame::Bar,
-    ui::{icon, on_keys},
+    ui::{exact, icon, on_keys},
 };
 
 /// How fast it may be played, in halves.
@@ -30,8 +30,8 @@ pub(super) struct Desk {
     pub(super) skip: RwSignal<bool>,
     /// Where the size changed, or a mark is.
     pub(super) marks: RwSignal<Vec<(u64, String)>>,
-    /// What it is called.
-    pub(super) title: RwSignal<String>,
+    /// What the program called itself as it began.
+    pub(super) title: RwSignal<Option<String>>,
     /// Whether it is there to be played.
     pub(super) ready: RwSignal<bool>,
     /// Why it cannot be played.
@@ -49,7 +49,7 @@ impl Desk {
             speed: RwSignal::new(2),
             skip: RwSignal::new(true),
             marks: RwSignal::default(),
-            title: RwSignal::new("Recording".to_owned()),
+            title: RwSignal::new(None),
             ready: RwSignal::new(false),
             words: RwSignal::new(None),
             #[cfg(feature = "hydrate")]
@@ -124,8 +124,15 @@ fn Stage(id: RecordingId) -> impl IntoView {
         true
     });
     let words = move || desk.words.get().map(|words| view! { <p class="strip bad" role="alert">{words}</p> });
+    // Who comes from a terminal's list comes with its name; an address without it is that of a recording all the same.
+    let of = use_query_map().with_untracked(|query| query.get("of")).unwrap_or_default();
+    let title = if of.is_empty() { "Recording".to_owned() } else { format!("Recording of {of}") };
+    let back = match of.is_empty() {
+        true => view! { <a href="/terminals">"All terminals"</a> },
+        false => view! { <a href=format!("/terminals/{of}")>"Back to " {of}</a> },
+    };
     view! {
-        <Bar title="Recording"><a href="/terminals">"All terminals"</a> " · " <b>{move || desk.title.get()}</b></Bar>
+        <Bar title=title>{back} " · began " {exact(id.made_at())} {move || desk.title.get().map(|title| format!(" · {title}"))}</Bar>
         <div class="one alone">
             <section class="card terminal" aria-label="Recording" aria-busy=move || (!desk.ready.get()).to_string()>
                 {words}

@@ -55,9 +55,7 @@ impl Reel {
         if !xterm::placed(&glass, || desk.reel.try_get_value().is_none()).await {
             return;
         }
-        if !cast.title.is_empty() {
-            desk.title.set(cast.title.clone());
-        }
+        desk.title.set(Some(cast.title.clone()).filter(|title| !title.is_empty()));
         let screen = Emulator::new(&glass, cast.cols, cast.rows, FONT);
         let reel = Rc::new(Self {
             desk,
