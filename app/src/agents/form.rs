@@ -79,6 +79,11 @@ pub(super) fn AgentForm(
     let profiles = LocalResource::new(calls::agent_profiles);
     let all = move || profiles.get().and_then(Result::ok).unwrap_or_default();
     let chosen = Memo::new(move |_| fields.profile.with(|key| all().into_iter().find(|it| it.key == *key)));
+    let program = Signal::derive(move || match chosen.get() {
+        Some(profile) if profile.program.is_empty() => "the login shell".to_owned(),
+        Some(profile) => profile.program,
+        None => String::new(),
+    });
     // What a profile wants is there to be filled in; what somebody typed stays.
     Effect::new(move || {
         if let Some(profile) = chosen.get() {
@@ -136,7 +141,7 @@ pub(super) fn AgentForm(
                 {field("agent-model", "Model", "Empty: what the program takes by itself", "text", "off", fields.model)}
                 {field("agent-folder", "Folder", "Where it works, such as /srv/shop; empty: one of its own", "text", "off", fields.folder)}
             </div>
-            {area("agent-command", "Command", "One word a line; empty: the program. What connects it is added", "claude", "2", fields.command)}
+            {area("agent-command", "Command", "One word a line; empty: the program. What connects it is added", program, "2", fields.command)}
             {fields.variables.view()}
             <label class="check">
                 <input type="checkbox" prop:checked=fields.restart on:change:target=move |event| fields.restart.set(event.target().checked()) />

@@ -26,7 +26,7 @@ pub(crate) fn area(
     id: &'static str,
     label: &'static str,
     help: &'static str,
-    placeholder: &'static str,
+    placeholder: Signal<String>,
     rows: &'static str,
     value: RwSignal<String>,
 ) -> AnyView {

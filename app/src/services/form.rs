@@ -125,7 +125,7 @@ pub(super) fn ServiceForm(
                 {field("service-password", "Password", "Stored encrypted, never shown again", "password", "new-password", fields.password)}
             </Show>
             <Show when=kind("headers")>
-                {area("service-headers", "Headers", "One a line. Stored encrypted, never shown again", "Name: value", "3", fields.headers)}
+                {area("service-headers", "Headers", "One a line. Stored encrypted, never shown again", "Name: value".into(), "3", fields.headers)}
             </Show>
             {field("service-price-per-hour", "Price per hour, in dollars", "What an hour of it costs; 0 for a machine of your own", "text", "off", fields.price)}
             <div aria-live="polite">

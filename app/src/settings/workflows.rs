@@ -66,7 +66,7 @@ pub(super) fn Workflows(
                     <h3>"Save a workflow"</h3>
                     <form class="form" autocomplete="off" on:submit=send>
                         {field("workflow-name", "Name", "", "text", "off", name)}
-                        {area("workflow-graph", "Graph", hint, "{ \"3\": { \"class_type\": \"KSampler\", … } }", "8", graph)}
+                        {area("workflow-graph", "Graph", hint, "{ \"3\": { \"class_type\": \"KSampler\", … } }".into(), "8", graph)}
                         <Words failure=saving.failure />
                         <div class="actions">
                             <button type="submit" disabled=move || saving.busy()>"Save workflow"</button>
