@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use server::{
     clock::{HOUR, Timestamp},
-    machines::{MachineDraft, MachineState, MachineView, NewMachine, ProgramView, install_line},
+    machines::{HUB, MachineDraft, MachineState, MachineView, NewMachine, ProgramView, install_line},
 };
 
 use super::{Desk, calls};
@@ -83,6 +83,9 @@ fn NameForm(desk: Desk) -> impl IntoView {
     let send = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let name = name.get_untracked().trim().to_owned();
+        if fresh && name == HUB {
+            return act.fail(format!("{HUB} is the name of the hub's own machine; choose another"));
+        }
         let known = desk.list.get_untracked().and_then(Result::ok).unwrap_or_default();
         if fresh && known.iter().any(|machine| machine.name == name) {
             return act
