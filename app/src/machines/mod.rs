@@ -69,7 +69,8 @@ pub(crate) fn Machines() -> impl IntoView {
         })
     };
     let all = move || list.get().and_then(Result::ok).unwrap_or_default();
-    let alone = Memo::new(move |_| all().iter().all(|machine| machine.name == HUB));
+    // Read where the list is, inside the transition: a memo would read it outside.
+    let alone = move || all().iter().all(|machine| machine.name == HUB);
     view! {
         <Bar title="Machines">
             <Transition>{move || list.get().and_then(Result::ok).map(|all| sentence(&all))}</Transition>
@@ -78,14 +79,14 @@ pub(crate) fn Machines() -> impl IntoView {
             <Transition fallback=|| view! { <div class="card skeleton" aria-hidden="true"></div> }>
                 {move || match list.get() {
                     Some(Err(refusal)) => view! { <p class="failure" role="alert">{refusal.to_string()}</p> }.into_any(),
-                    Some(Ok(_)) if !alone.get() => view! { <div class="toolbar">{add()}</div> }.into_any(),
+                    Some(Ok(_)) if !alone() => view! { <div class="toolbar">{add()}</div> }.into_any(),
                     _ => ().into_any(),
                 }}
                 <div class="list">
                     <For each=all key=|machine| machine.name.clone() let(machine)>
                         <card::Card first=machine desk=desk />
                     </For>
-                    {move || matches!(list.get(), Some(Ok(_)) if alone.get()).then(|| view! { <Empty>{add()}</Empty> })}
+                    {move || matches!(list.get(), Some(Ok(_)) if alone()).then(|| view! { <Empty>{add()}</Empty> })}
                 </div>
             </Transition>
         </div>
