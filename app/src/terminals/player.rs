@@ -126,13 +126,12 @@ fn Stage(id: RecordingId) -> impl IntoView {
     let words = move || desk.words.get().map(|words| view! { <p class="strip bad" role="alert">{words}</p> });
     // Who comes from a terminal's list comes with its name; an address without it is that of a recording all the same.
     let of = use_query_map().with_untracked(|query| query.get("of")).unwrap_or_default();
-    let title = if of.is_empty() { "Recording".to_owned() } else { format!("Recording of {of}") };
-    let back = match of.is_empty() {
-        true => view! { <a href="/terminals">"All terminals"</a> },
-        false => view! { <a href=format!("/terminals/{of}")>"Back to " {of}</a> },
+    let (title, back, label) = match of.is_empty() {
+        true => ("Recording".to_owned(), "/terminals".to_owned(), "All terminals".to_owned()),
+        false => (format!("Recording of {of}"), format!("/terminals/{of}"), format!("Back to {of}")),
     };
     view! {
-        <Bar title=title>{back} " · began " {exact(id.made_at())} {move || desk.title.get().map(|title| format!(" · {title}"))}</Bar>
+        <Bar title=title><a href=back>{label}</a> " · began " {exact(id.made_at())} {move || desk.title.get().map(|title| format!(" · {title}"))}</Bar>
         <div class="one alone">
             <section class="card terminal" aria-label="Recording" aria-busy=move || (!desk.ready.get()).to_string()>
                 {words}

@@ -25,7 +25,7 @@ pub(super) fn Recordings(
 }
 
 fn body(name: String, may: Memo<bool>) -> AnyView {
-    let of = name.clone();
+    let of = StoredValue::new(name.clone());
     let live = live();
     let act = Act::new();
     let list = Resource::new(move || live.version(Topic::Terminals), move |_| calls::list_recordings(name.clone()));
@@ -43,7 +43,7 @@ fn body(name: String, may: Memo<bool>) -> AnyView {
         });
         view! {
             <tr>
-                <td><a class="play" href=format!("/recordings/{id}?of={of}")>{icon("play")} <Ago at=one.started_at /></a></td>
+                <td><a class="play" href=format!("/recordings/{id}?of={}", of.get_value())>{icon("play")} <Ago at=one.started_at /></a></td>
                 <td>{length.unwrap_or_else(|| "runs".to_owned())}</td>
                 <td class="num">{bytes(one.bytes)}</td>
                 <td class="act">
