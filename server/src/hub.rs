@@ -101,10 +101,11 @@ impl Hub {
         })
     }
 
-    /// Removes a machine, and forgets its terminals: neither room knows the other.
+    /// Removes a machine, forgets its terminals, stops its agents: no room knows all of them.
     pub async fn remove_machine(&self, who: &Caller, name: &str) -> Result<(), Error> {
         self.machines.remove(who, name).await?;
-        self.terminals.forget_machine(&who.actor, name).await
+        self.terminals.forget_machine(&who.actor, name).await?;
+        self.agents.forget_machine(&who.actor, name).await
     }
 
     /// Ends: tells everything to stop, waits up to 10 s for what runs, writes the database back.

@@ -5,6 +5,7 @@ use server::{
     config,
     error::Failure,
     http::LOCAL_SOCKET,
+    machines::HUB,
     terminals::{TerminalDraft, TerminalView},
 };
 
@@ -18,7 +19,7 @@ pub(crate) async fn list(args: TerminalList) -> anyhow::Result<()> {
         print(&serde_json::to_string(&terminals)?);
         return Ok(());
     }
-    let rows: Vec<[String; 5]> = terminals.iter().map(row).collect();
+    let rows: Vec<[String; 6]> = terminals.iter().map(row).collect();
     print(&table(&rows));
     Ok(())
 }
@@ -87,10 +88,11 @@ fn say(json: bool, body: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn row(terminal: &TerminalView) -> [String; 5] {
+fn row(terminal: &TerminalView) -> [String; 6] {
     [
         terminal.name.clone(),
         terminal.state.word().to_owned(),
+        terminal.machine.clone().unwrap_or_else(|| HUB.to_owned()),
         terminal.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
         terminal.viewers.to_string(),
         terminal.keyboard.clone().unwrap_or_else(|| "-".to_owned()),
@@ -98,12 +100,12 @@ fn row(terminal: &TerminalView) -> [String; 5] {
 }
 
 /// Columns as wide as their widest word.
-fn table(rows: &[[String; 5]]) -> String {
-    let head = ["NAME", "STATE", "PID", "VIEWERS", "KEYBOARD"].map(str::to_owned);
-    let lines: Vec<&[String; 5]> = std::iter::once(&head).chain(rows).collect();
+fn table(rows: &[[String; 6]]) -> String {
+    let head = ["NAME", "STATE", "MACHINE", "PID", "VIEWERS", "KEYBOARD"].map(str::to_owned);
+    let lines: Vec<&[String; 6]> = std::iter::once(&head).chain(rows).collect();
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 5] = std::array::from_fn(width);
-    let text = |line: &[String; 5]| {
+    let widths: [usize; 6] = std::array::from_fn(width);
+    let text = |line: &[String; 6]| {
         let cells: Vec<String> = line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         cells.join("  ").trim_end().to_owned()
     };

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     auth::{NewToken, TokenDraft, TokenView},
     caller::{Actor, Role},
-    clock::MINUTE,
+    clock::{MINUTE, SECOND},
     config,
     error::{Error, Failure, FailureKind},
     id::TokenId,
@@ -91,8 +91,9 @@ impl Agents {
             }
             let was = seen.life.up;
             let step = seen.life.step(live.is_some(), row.wanted, row.draft.restart_on_exit, now);
-            if was.is_some() && seen.life.up.is_none() {
+            if let (Some(up), None) = (was, seen.life.up) {
                 seen.forget_screen();
+                seen.problem = Some(format!("its program ended after {} s", now.since(up) / SECOND));
             }
             step
         };
@@ -180,12 +181,15 @@ impl Agents {
             there_is(&row.draft.folder)?;
         }
         let token = self.renew_token(row).await?;
-        if let Err(error) = self.launch_with(actor, row, &home, &token, own).await {
-            // It may run all the same, on a machine whose answer was lost: then `keep` finds it without a token.
-            self.revoke(row).await?;
-            self.note_token(row, None).await?;
-            return Err(error);
-        }
+        let problem = match self.launch_with(actor, row, &home, &token, own).await {
+            Ok(problem) => problem,
+            Err(error) => {
+                // It may run all the same, on a machine whose answer was lost: then `keep` finds it without a token.
+                self.revoke(row).await?;
+                self.note_token(row, None).await?;
+                return Err(error);
+            }
+        };
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         store::set_wanted(&mut tx, row.id, Wanted::Running, now).await?;
@@ -193,13 +197,14 @@ impl Agents {
         let mut crew = self.seen();
         let seen = crew.entry(row.id).or_default();
         seen.forget_screen();
-        seen.problem = None;
+        seen.problem = problem;
         seen.activity = Some(now);
         seen.started = Some(now);
         seen.life.started(now);
         Ok(())
     }
 
+    /// Says why it is a shell where a program was wanted.
     async fn launch_with(
         &self,
         actor: &Actor,
@@ -207,7 +212,7 @@ impl Agents {
         home: &At,
         token: &NewToken,
         own: Vec<(String, String)>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<String>, Error> {
         let draft = &row.draft;
         let profile = profiles::find(&draft.profile)
             .ok_or_else(|| Failure::invalid(format!("the profile {} is gone; choose another", draft.profile)))?;
@@ -229,7 +234,7 @@ impl Agents {
         all.retain(|(name, _)| own.iter().all(|(other, _)| other != name));
         all.extend(own);
 
-        let (argv, banner, missing) = self.command(row, profile, &all, connects);
+        let Chosen { argv, banner, missing, problem } = self.command(row, profile, &all, connects);
         let start = StartSession {
             name: terminal(&draft.slug),
             argv,
@@ -241,7 +246,8 @@ impl Agents {
             belongings: Some(ready.belongings),
             agent: Some(draft.slug.clone()),
         };
-        self.terminals.start_session(actor, start).await
+        self.terminals.start_session(actor, start).await?;
+        Ok(problem)
     }
 
     /// Where the session will be, and how its machine reaches the hub.
@@ -253,20 +259,19 @@ impl Agents {
         Ok(At { data: home.data.into(), address: format!("{}/mcp", home.hub) })
     }
 
-    /// What is started: the program with what connects it, or a login shell that says what is missing; and, for a machine where
-    /// nobody has looked yet, what such a shell would say.
+    /// What is started: the program with what connects it, or a login shell that says what is missing.
     fn command(
         &self,
         row: &AgentRow,
         profile: &profiles::Profile,
         environment: &[(String, String)],
         connects: Vec<String>,
-    ) -> (Vec<String>, Option<String>, Option<String>) {
+    ) -> Chosen {
         let mut argv = row.draft.command.clone();
         if argv.is_empty() && !profile.program.is_empty() {
             argv.push(profile.program.to_owned());
         }
-        let Some(program) = argv.first().cloned() else { return (Vec::new(), None, None) };
+        let Some(program) = argv.first().cloned() else { return Chosen::default() };
         let wants = profile.environment.iter().filter(|(_, value)| value.is_none());
         let lacks: Vec<_> =
             wants.map(|(name, _)| *name).filter(|name| environment.iter().all(|(it, _)| it != name)).collect();
@@ -276,21 +281,46 @@ impl Agents {
                 "{who} was not started: it has no {}.\nOpen the page Agents, edit {who}, enter it as a secret, and press Restart.",
                 lacks.join(" and no ")
             );
-            return (Vec::new(), Some(banner), None);
+            let problem = Some(format!("it has no {}, so this is a plain shell", lacks.join(" and no ")));
+            return Chosen { banner: Some(banner), problem, ..Chosen::default() };
         }
         let missing = missing_banner(who, &program, profile);
         argv.extend(profile.model(&row.draft.model));
         argv.extend(connects);
         if row.draft.machine.is_some() {
-            return (argv, None, Some(missing));
+            return Chosen { argv, missing: Some(missing), ..Chosen::default() };
         }
         let path = environment.iter().find(|(name, _)| name == "PATH");
         let folders = path.map(|(_, value)| std::env::split_paths(value).collect::<Vec<_>>());
         match config::find_program(&program, folders.as_deref().unwrap_or(&self.path)) {
             Some(found) => argv[0] = found.display().to_string(),
-            None => return (Vec::new(), Some(missing), None),
+            None => {
+                let what = if program == profile.program { profile.name } else { program.as_str() };
+                let problem = Some(format!("{what} is not installed, so this is a plain shell"));
+                return Chosen { banner: Some(missing), problem, ..Chosen::default() };
+            }
         }
-        (argv, None, None)
+        Chosen { argv, ..Chosen::default() }
+    }
+
+    /// A machine was removed: agents there are stopped as far as the hub reaches, which is their tokens.
+    pub async fn forget_machine(&self, actor: &Actor, machine: &str) -> Result<(), Error> {
+        let _turn = self.turn.lock().await;
+        for row in store::list(self.db.read()).await? {
+            if row.draft.machine.as_deref() != Some(machine) {
+                continue;
+            }
+            let mut tx = self.db.write().await?;
+            store::set_wanted(&mut tx, row.id, Wanted::Stopped, self.clock.now()).await?;
+            self.events.commit(tx, actor, event("stopped", &row)).await?;
+            self.revoke(&row).await?;
+            let mut crew = self.seen();
+            let seen = crew.entry(row.id).or_default();
+            seen.forget_screen();
+            seen.life = Default::default();
+            seen.problem = Some(format!("its machine {machine} was removed; choose another one"));
+        }
+        Ok(())
     }
 
     /// Ends a session if it runs, revokes its token, removes what held it. The caller holds the turn.
@@ -375,6 +405,19 @@ fn session<'a>(live: &'a [LiveSession], row: &AgentRow) -> Option<&'a LiveSessio
 /// Whether a token that the keeper made is for a session of this agent.
 fn is_of(token: &TokenView, row: &AgentRow) -> bool {
     token.agent.as_deref() == Some(&row.draft.slug)
+}
+
+/// What is started for an agent.
+#[derive(Default)]
+struct Chosen {
+    /// Program and arguments; empty: a login shell.
+    argv: Vec<String>,
+    /// What such a shell says first.
+    banner: Option<String>,
+    /// What it would say on a machine where nobody has looked yet.
+    missing: Option<String>,
+    /// Why it is a shell where a program was wanted.
+    problem: Option<String>,
 }
 
 /// Where an agent's session is.

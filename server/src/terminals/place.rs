@@ -5,9 +5,14 @@ use std::path::PathBuf;
 use super::{
     Belongings, History,
     far::{Launch, Machine},
+    policy::clean,
     tmux::{SessionInfo, Start, Tmux},
 };
-use crate::{clock::Timestamp, config, error::Error};
+use crate::{
+    clock::Timestamp,
+    config,
+    error::{Error, Failure},
+};
 
 /// Lines of history that are looked through; tmux keeps 50,000.
 const LINES: usize = 50_000;
@@ -131,6 +136,13 @@ async fn start(tmux: &Tmux, launch: &Launch) -> Result<(), Error> {
         match config::find_program(program, &own.unwrap_or_else(config::programs)) {
             Some(found) => *program = found.display().to_string(),
             None => (argv, banner) = (Vec::new(), Some(missing.clone())),
+        }
+    } else if let Some(program) = argv.first() {
+        // As a path it is meant from where it starts.
+        let place = if program.contains('/') { folder.join(program).display().to_string() } else { program.clone() };
+        if folder.is_dir() && config::find_program(&place, &config::programs()).is_none() {
+            let message = format!("the program {} is not there; install it, or choose another", clean(program, 200));
+            return Err(Failure::invalid(message).into());
         }
     }
     tmux.start(&Start {

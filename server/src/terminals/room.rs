@@ -226,6 +226,10 @@ impl Terminals {
             let message = format!("{} is the terminal of the agent {agent}; start the agent instead", draft.name);
             return Err(Failure::new(FailureKind::Conflict, message).into());
         }
+        if draft.name.starts_with(rules::AGENTS) {
+            let message = format!("names that begin with {} are those of agents; choose another", rules::AGENTS);
+            return Err(Failure::new(FailureKind::Conflict, message).into());
+        }
         let start = StartSession {
             name: draft.name,
             argv: draft.command,
@@ -275,9 +279,16 @@ impl Terminals {
             cols,
             rows,
         };
-        self.sessions_on(machine.as_deref()).await?.place().start(&launch).await?;
-        // Only after it runs; a row without a session is merely one that has ended.
+        let sessions = self.sessions_on(machine.as_deref()).await?;
+        // Before it runs: when the answer is lost with the link, it is found there.
         self.inner.whereabouts.settle(&name, machine.as_deref());
+        if let Err(error) = sessions.place().start(&launch).await {
+            if !matches!(&error, Error::Refused(failure) if failure.kind == FailureKind::Outside) {
+                self.inner.whereabouts.settle(&name, before.as_deref());
+            }
+            return Err(error);
+        }
+        // Only after it runs; a row without a session is merely one that has ended.
         self.inner.lives.started(&name, machine.as_deref());
         let mut tx = self.inner.db.write().await?;
         let (agent, machine) = (agent.as_deref(), machine.as_deref());

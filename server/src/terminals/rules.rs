@@ -5,6 +5,8 @@ use crate::error::Failure;
 
 /// The hub's own machine, as the page Machines names it.
 pub(super) const HUB: &str = "hub";
+/// Names of agents' terminals begin so: nobody's session becomes one by its name.
+pub(super) const AGENTS: &str = "agent-";
 /// Columns and rows that a terminal may have.
 const COLS: std::ops::RangeInclusive<u16> = 20..=400;
 /// See [`COLS`].

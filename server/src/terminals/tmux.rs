@@ -335,7 +335,7 @@ fn text(said: &[u8]) -> Vec<String> {
 
 /// The refusal for a session that does not run.
 pub(super) fn gone(name: &str) -> Failure {
-    Failure::new(FailureKind::NotFound, format!("the terminal {name} does not run; start it first"))
+    Failure::new(FailureKind::NotFound, format!("the terminal {name} does not run"))
 }
 
 /// The tmux in the path.

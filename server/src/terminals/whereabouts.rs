@@ -10,6 +10,7 @@ use super::{
     far::Machine,
     place::Place,
     room::{Terminals, terminal_event},
+    rules,
     sessions::Sessions,
     store,
     tmux::SessionInfo,
@@ -20,9 +21,6 @@ use crate::{
     clock::Timestamp,
     error::{Error, Failure, FailureKind},
 };
-
-/// Names of agents' terminals begin so: nobody's session becomes one by its name.
-const AGENTS: &str = "agent-";
 
 /// See the module. In memory; the table of terminals remembers the first half.
 pub(super) struct Whereabouts {
@@ -242,7 +240,9 @@ impl Terminals {
     async fn adopt(&self, machine: &Machine, listed: &[SessionInfo]) -> Result<(), Error> {
         let whereabouts = &self.inner.whereabouts;
         let is_listed = |name: &str| listed.iter().any(|session| session.name == name);
-        let new = |session: &&SessionInfo| whereabouts.of(&session.name).is_none() && !session.name.starts_with(AGENTS);
+        let new = |session: &&SessionInfo| {
+            whereabouts.of(&session.name).is_none() && !session.name.starts_with(rules::AGENTS)
+        };
         let mut new: Vec<_> = listed.iter().filter(new).map(|session| session.name.clone()).collect();
         let left = whereabouts.on(machine.name()).into_iter().filter(|name| !is_listed(name)).collect::<Vec<_>>();
         if new.is_empty() && left.is_empty() {

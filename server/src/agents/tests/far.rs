@@ -128,6 +128,22 @@ async fn an_agent_runs_on_its_machine_with_all_it_needs() {
 }
 
 #[tokio::test]
+async fn a_removed_machine_takes_the_tokens_of_its_agents_along() {
+    let (house, mut pod, who) = (House::begun().await, Pod::new(), Caller::cli());
+    pod.connect(&house.terminals).await;
+    let far = house.made(AgentDraft { machine: Some("pod".into()), ..draft("far", "shell") }).await;
+    house.agents.start(&who, far.id).await.unwrap();
+    assert_eq!(house.auth.tokens(&who).await.unwrap().len(), 1);
+    house.terminals.forget_machine(&who.actor, "pod").await.unwrap();
+    house.agents.forget_machine(&who.actor, "pod").await.unwrap();
+    assert!(house.auth.tokens(&who).await.unwrap().is_empty(), "its token still opens the hub");
+    house.agents.activate().await.unwrap();
+    let view = house.get(&far).await;
+    assert_eq!((view.state.word(), view.wanted), ("stopped", super::super::Wanted::Stopped));
+    assert!(view.problem.unwrap().contains("pod was removed"));
+}
+
+#[tokio::test]
 async fn what_is_not_installed_there_is_said_there() {
     let (house, mut pod, who) = (House::begun().await, Pod::new(), Caller::cli());
     pod.connect(&house.terminals).await;
