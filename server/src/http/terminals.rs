@@ -285,6 +285,8 @@ async fn look(
                 Next::Untyped(why) if hands.holds() => {
                     sink.send(Message::Binary(notice(&Notice::Refused { why: why.to_string() }))).await?;
                 }
+                // Some programs set it many times a second.
+                Next::Titled => changed.mark_changed(),
                 Next::Untyped(_) => {}
                 Next::Ended => return Some(Closing::Ended),
             },

@@ -14,9 +14,13 @@ use bytes::Bytes;
 use pty_process::OwnedWritePty;
 use tokio::{io::AsyncWriteExt as _, sync::watch};
 
+mod reader;
+
+pub(super) use reader::Reader;
+
 use super::{BYTES, Run, Screen, far, place::Place, tmux::SessionInfo};
 use crate::{
-    clock::{Clock, Stopwatch, Timestamp},
+    clock::{Clock, Timestamp},
     error::{Error, Failure, FailureKind},
 };
 
@@ -24,10 +28,6 @@ use crate::{
 const RING: usize = 256 * 1024;
 /// Chunks that the ring keeps, for they may be small.
 const CHUNKS: usize = 8 * 1024;
-/// Who is further behind gets a snapshot, which is shorter.
-const BEHIND: u64 = 64 * 1024;
-/// How often a hidden page is shown something.
-const SLOW: Duration = Duration::from_secs(1);
 /// Longest that keys wait for a tmux that does not read.
 const KEYS: Duration = Duration::from_secs(5);
 
@@ -51,6 +51,8 @@ pub enum Next {
     Bytes(Bytes),
     /// The terminal has another size (columns, rows); a snapshot follows.
     Resized(u16, u16),
+    /// The program has set its title.
+    Titled,
     /// Keys were not typed, and why. Only a session of another machine says so later than at once.
     Untyped(Arc<str>),
     /// The session has ended.
@@ -413,88 +415,5 @@ impl State {
                 frame
             }
         }
-    }
-}
-
-/// One reader's place in a [`Feed`].
-pub(super) struct Reader {
-    feed: Arc<Feed>,
-    news: watch::Receiver<News>,
-    calm: watch::Receiver<u64>,
-    /// The epoch and the chunk that comes next; `None`: a snapshot does.
-    at: Option<(u64, u64)>,
-    size: (u16, u16),
-    untyped: u64,
-    slow: Option<Stopwatch>,
-}
-
-impl Reader {
-    pub(super) fn new(feed: Arc<Feed>) -> Self {
-        let (news, calm, size) = (feed.news.subscribe(), feed.calm.subscribe(), feed.size());
-        let untyped = feed.lock().untyped.0;
-        Self { feed, news, calm, at: None, size, untyped, slow: None }
-    }
-
-    /// What is read.
-    pub(super) fn feed(&self) -> &Arc<Feed> {
-        &self.feed
-    }
-
-    /// The next thing to tell. May be given up at any time; nothing is lost.
-    pub(super) async fn next(&mut self, pace: Pace) -> Next {
-        loop {
-            self.news.borrow_and_update();
-            self.calm.borrow_and_update();
-            let wait = match self.look(pace) {
-                Ok(next) => return next,
-                Err(wait) => wait,
-            };
-            // Errors mean that the feed is gone, which it cannot be while we hold it.
-            match (wait, pace) {
-                (Some(rest), _) => tokio::time::sleep(rest).await,
-                (None, Pace::Calm) => drop(self.calm.changed().await),
-                (None, _) => drop(self.news.changed().await),
-            }
-        }
-    }
-
-    /// What there is to tell, or how long to wait for it (`None`: until there is news).
-    fn look(&mut self, pace: Pace) -> Result<Next, Option<Duration>> {
-        let feed = Arc::clone(&self.feed);
-        let mut state = feed.lock();
-        let news = state.news;
-        if self.size != state.size {
-            self.size = state.size;
-            self.at = None;
-            return Ok(Next::Resized(state.size.0, state.size.1));
-        }
-        if self.untyped != state.untyped.0 {
-            self.untyped = state.untyped.0;
-            return Ok(Next::Untyped(Arc::clone(&state.untyped.1)));
-        }
-        if !news.ready {
-            return if news.ended { Ok(Next::Ended) } else { Err(None) };
-        }
-        let place = self.at.filter(|(epoch, _)| *epoch == news.epoch).map(|(_, at)| at);
-        if let Some(at) = place {
-            let until = if pace == Pace::Calm { state.calm } else { news.seq };
-            if at >= until {
-                return if news.ended { Ok(Next::Ended) } else { Err(None) };
-            }
-            let most = if pace == Pace::Every { u64::MAX } else { BEHIND };
-            if pace != Pace::Slow && state.behind(at).is_some_and(|behind| behind <= most) {
-                self.at = Some((news.epoch, until));
-                return Ok(Next::Bytes(state.batch(at, until)));
-            }
-        }
-        if pace == Pace::Slow {
-            let rest = self.slow.map_or(Duration::ZERO, |last| SLOW.saturating_sub(last.elapsed()));
-            if !rest.is_zero() && !news.ended {
-                return Err(Some(rest));
-            }
-            self.slow = Some(Stopwatch::start());
-        }
-        self.at = Some((news.epoch, news.seq));
-        Ok(Next::Bytes(state.snapshot()))
     }
 }

@@ -135,7 +135,7 @@ impl Terminals {
                 // The first byte says what the frame is.
                 Next::Bytes(frame) => recorder.output(self.now(), frame.slice(1..)).await,
                 Next::Resized(cols, rows) => recorder.resized(self.now(), cols, rows).await,
-                Next::Untyped(_) => Ok(()),
+                Next::Titled | Next::Untyped(_) => Ok(()),
                 Next::Ended => return None,
             };
             if let Err(why) = taken {

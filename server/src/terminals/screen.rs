@@ -23,6 +23,8 @@ pub struct Screen {
 #[derive(Default)]
 struct Heard {
     title: String,
+    /// How often it was set.
+    titles: u64,
     bells: u64,
 }
 
@@ -33,6 +35,7 @@ impl Callbacks for Heard {
 
     fn set_window_title(&mut self, _: &mut vt100::Screen, title: &[u8]) {
         self.title = clean(&String::from_utf8_lossy(title), 200);
+        self.titles += 1;
     }
 }
 
@@ -74,6 +77,7 @@ impl Screen {
         let (rows, cols) = self.parser.screen().size();
         let mut new = Self::new(cols.get(), rows.get());
         new.parser.callbacks_mut().bells = self.bells();
+        new.parser.callbacks_mut().titles = self.titles();
         self.title().clone_into(&mut new.parser.callbacks_mut().title);
         new
     }
@@ -119,6 +123,11 @@ impl Screen {
     /// The title that the program set.
     pub fn title(&self) -> &str {
         &self.parser.callbacks().title
+    }
+
+    /// How often the title was set.
+    pub fn titles(&self) -> u64 {
+        self.parser.callbacks().titles
     }
 
     /// How often the bell has rung.

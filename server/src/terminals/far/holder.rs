@@ -248,7 +248,8 @@ async fn show(mut watch: Watch, channel: u32, out: &mpsc::Sender<Bytes>, mut cre
                 }
                 told
             }
-            Next::Untyped(_) => Ok(()),
+            // A title is among what was said.
+            Next::Titled | Next::Untyped(_) => Ok(()),
             Next::Resized(cols, rows) => out.send(json(&Word::Resized { channel, cols, rows })).await,
             Next::Ended => return,
         };

@@ -150,7 +150,7 @@ impl Viewer {
                 self.size(cols, rows);
                 true
             }
-            Next::Untyped(_) => true,
+            Next::Titled | Next::Untyped(_) => true,
             Next::Ended => false,
         }
     }
