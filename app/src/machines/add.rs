@@ -84,7 +84,7 @@ fn NameForm(desk: Desk) -> impl IntoView {
         event.prevent_default();
         let name = name.get_untracked().trim().to_owned();
         if fresh && name == HUB {
-            return act.fail(format!("{HUB} is the name of the hub's own machine; choose another"));
+            return act.fail(format!("\"{HUB}\" is the name of the hub's own machine; choose another"));
         }
         let known = desk.list.get_untracked().and_then(Result::ok).unwrap_or_default();
         if fresh && known.iter().any(|machine| machine.name == name) {

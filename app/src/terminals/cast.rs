@@ -30,8 +30,6 @@ pub(super) struct Happened {
 /// A whole recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cast {
-    /// Its name, if it has one.
-    pub(super) title: String,
     /// Columns at the beginning.
     pub(super) cols: u16,
     /// Rows at the beginning.
@@ -44,8 +42,6 @@ pub(super) struct Cast {
 struct Head {
     version: u32,
     term: Term,
-    #[serde(default)]
-    title: String,
 }
 
 #[derive(Deserialize)]
@@ -84,7 +80,7 @@ impl Cast {
             let gap = if gap.is_finite() && gap > 0.0 { (gap * 1000.0).round() as u64 } else { 0 };
             events.push(Happened { at: 0, gap, what });
         }
-        let mut cast = Self { title: head.title, cols: head.term.cols, rows: head.term.rows, events };
+        let mut cast = Self { cols: head.term.cols, rows: head.term.rows, events };
         cast.squeeze(None);
         Ok(cast)
     }
@@ -154,7 +150,7 @@ mod tests {
     #[test]
     fn a_tape_is_read_and_its_cut_end_left_out() {
         let cast = Cast::read(TAPE).expect("reads");
-        assert_eq!((cast.title.as_str(), cast.cols, cast.rows, cast.events.len()), ("agent-a", 80, 24, 6));
+        assert_eq!((cast.cols, cast.rows, cast.events.len()), (80, 24, 6));
         assert_eq!(cast.length(), 15_000);
         assert_eq!(cast.marks(), [(10_750, "120 × 40".to_owned()), (15_000, "here".to_owned())]);
         assert!(!cast.events.iter().any(|event| matches!(&event.what, What::Output(text) if text.contains("secret"))));

@@ -30,8 +30,6 @@ pub(super) struct Desk {
     pub(super) skip: RwSignal<bool>,
     /// Where the size changed, or a mark is.
     pub(super) marks: RwSignal<Vec<(u64, String)>>,
-    /// What the program called itself as it began.
-    pub(super) title: RwSignal<Option<String>>,
     /// Whether it is there to be played.
     pub(super) ready: RwSignal<bool>,
     /// Why it cannot be played.
@@ -49,7 +47,6 @@ impl Desk {
             speed: RwSignal::new(2),
             skip: RwSignal::new(true),
             marks: RwSignal::default(),
-            title: RwSignal::new(None),
             ready: RwSignal::new(false),
             words: RwSignal::new(None),
             #[cfg(feature = "hydrate")]
@@ -131,7 +128,7 @@ fn Stage(id: RecordingId) -> impl IntoView {
         false => (format!("Recording of {of}"), format!("/terminals/{of}"), format!("Back to {of}")),
     };
     view! {
-        <Bar title=title><a href=back>{label}</a> " · began " {exact(id.made_at())} {move || desk.title.get().map(|title| format!(" · {title}"))}</Bar>
+        <Bar title=title><a href=back>{label}</a> " · began " {exact(id.made_at())}</Bar>
         <div class="one alone">
             <section class="card terminal" aria-label="Recording" aria-busy=move || (!desk.ready.get()).to_string()>
                 {words}

@@ -55,7 +55,6 @@ impl Reel {
         if !xterm::placed(&glass, || desk.reel.try_get_value().is_none()).await {
             return;
         }
-        desk.title.set(Some(cast.title.clone()).filter(|title| !title.is_empty()));
         let screen = Emulator::new(&glass, cast.cols, cast.rows, FONT);
         let reel = Rc::new(Self {
             desk,
