@@ -185,3 +185,21 @@ impl Viewer {
         format!("{}{:?}{}", screen.state_formatted(), screen.cursor_position(), screen.alternate_screen())
     }
 }
+
+/// Lets all read until they show the same, which they must when the session rests.
+async fn alike(viewers: &mut [&mut Viewer]) {
+    let reading = async {
+        loop {
+            for viewer in viewers.iter_mut() {
+                while timeout(Duration::from_millis(50), viewer.step(Pace::Now)).await.is_ok() {}
+            }
+            if viewers.windows(2).all(|pair| pair[0].state() == pair[1].state()) {
+                break;
+            }
+        }
+    };
+    if timeout(Duration::from_secs(5), reading).await.is_err() {
+        let states: Vec<String> = viewers.iter().map(|viewer| viewer.state()).collect();
+        panic!("they differ: {states:#?}");
+    }
+}
