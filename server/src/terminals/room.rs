@@ -288,6 +288,8 @@ impl Terminals {
             }
             return Err(error);
         }
+        // Again: a list of its machine from before it ran may have taken it for one that has ended.
+        self.inner.whereabouts.settle(&name, machine.as_deref());
         // Only after it runs; a row without a session is merely one that has ended.
         self.inner.lives.started(&name, machine.as_deref());
         let mut tx = self.inner.db.write().await?;
