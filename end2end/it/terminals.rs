@@ -255,10 +255,13 @@ async fn one_holds_the_keyboard_and_viewers_look() {
         events.iter().any(|it| it.0 == actor && it.1 == kind && it.2.contains(detail))
     };
     assert!(has("token:viewer", "joined", "127.0.0.1"), "{events:?}");
-    assert!(has("token:operator", "took-keyboard", ""), "{events:?}");
-    assert!(has("token:second", "took-keyboard", "from token:operator"), "{events:?}");
-    assert!(has("loop:terminals", "typed", "token:second typed 27 bytes"), "{events:?}");
-    assert!(has("token:second", "resized", "100 x 30"), "{events:?}");
+    assert!(has("token:operator", "took-keyboard", "from 127.0.0.1"), "{events:?}");
+    assert!(has("token:second", "took-keyboard", "from 127.0.0.1, after token:operator"), "{events:?}");
+    assert!(
+        has("hub:terminals", "typed", "token:second typed 27 bytes from 127.0.0.1, then handed it back"),
+        "{events:?}"
+    );
+    assert!(has("token:second", "resized", "100 x 30, from 127.0.0.1"), "{events:?}");
     assert!(!events.iter().any(|it| it.2.contains("pas''ted")), "what was typed is nobody's business: {events:?}");
 }
 

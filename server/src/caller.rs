@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Failure, FailureKind},
-    id::{TokenId, UserId},
+    id::{LinkId, TokenId, UserId},
 };
 
 /// What a user or token may do. Each role holds every right of the one before it, except that only people own.
@@ -78,7 +78,8 @@ pub enum Right {
     Own,
 }
 
-/// Who did something, as written into the events table: `user:NAME`, `token:NAME`, `agent:SLUG`, `loop:NAME`, `cli`.
+/// Who did something, as written into the events table: `user:NAME`, `token:NAME`, `agent:SLUG`, `guest:LINK`, `loop:NAME`,
+/// `hub:ROOM`, `cli`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Actor {
     /// A signed-in person.
@@ -87,8 +88,13 @@ pub enum Actor {
     Token(TokenId, String),
     /// A token that belongs to an agent.
     Agent(TokenId, String),
+    /// Somebody without an account, by this share link.
+    Guest(LinkId),
     /// The hub itself, in the named loop.
     Loop(&'static str),
+    /// The hub itself, in the named room: what followed from somebody's doing, or from nobody's. Rows of before this word was
+    /// there say `loop:ROOM`; a log is not written again.
+    Hub(&'static str),
     /// Somebody with a shell on the machine.
     Cli,
 }
@@ -99,7 +105,9 @@ impl fmt::Display for Actor {
             Self::User(_, name) => write!(f, "user:{name}"),
             Self::Token(_, name) => write!(f, "token:{name}"),
             Self::Agent(_, slug) => write!(f, "agent:{slug}"),
+            Self::Guest(link) => write!(f, "guest:{link}"),
             Self::Loop(name) => write!(f, "loop:{name}"),
+            Self::Hub(room) => write!(f, "hub:{room}"),
             Self::Cli => f.write_str("cli"),
         }
     }
@@ -122,6 +130,11 @@ impl Caller {
         Self { actor: Actor::Loop(name), role: Role::Owner, session: None }
     }
 
+    /// The hub's own room `name`, with every right.
+    pub const fn of_hub(name: &'static str) -> Self {
+        Self { actor: Actor::Hub(name), role: Role::Owner, session: None }
+    }
+
     /// Somebody at the machine's own command line, with every right: they can read the database anyway.
     pub const fn cli() -> Self {
         Self { actor: Actor::Cli, role: Role::Owner, session: None }
@@ -133,6 +146,13 @@ impl Caller {
             Actor::Agent(_, slug) => Some(slug),
             _ => None,
         }
+    }
+
+    /// Whether this caller may look at every terminal: who may look at all may, but an agent only where it was given the role
+    /// of an operator. What runs on somebody else's machine with an agent's token must not read the others' screens.
+    pub fn sees_all_terminals(&self) -> bool {
+        let agent = self.role == Role::Agent || self.agent().is_some();
+        self.role.may(if agent { Right::Operate } else { Right::Look })
     }
 
     /// Refuses with `forbidden` unless the role holds `right`.

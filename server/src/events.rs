@@ -34,7 +34,7 @@ pub struct EventView {
     pub seq: i64,
     /// When it was committed.
     pub at: Timestamp,
-    /// Who: `user:NAME`, `token:NAME`, `agent:SLUG`, `loop:NAME`, `cli`.
+    /// Who, in the words of `caller::Actor`: `user:NAME`, `token:NAME`, `agent:SLUG`, `guest:LINK`, `loop:NAME`, `hub:ROOM`, `cli`.
     pub actor: String,
     /// What part of the product.
     pub topic: Topic,
@@ -163,15 +163,18 @@ mod log {
             .await?)
         }
 
-        /// The newest `limit` events, newest first. What concerns accounts, tokens and sign-ins is for operators only.
+        /// The newest `limit` events, newest first. What concerns accounts, tokens and sign-ins is for operators only, what
+        /// concerns terminals for those who see them all.
         pub async fn recent(&self, who: &Caller, limit: i64) -> Result<Vec<EventView>, Error> {
             who.must(Right::Look)?;
-            let all = who.role.may(Right::Operate);
+            let (all, terminals) = (who.role.may(Right::Operate), who.sees_all_terminals());
             Ok(sqlx::query_as!(
                 EventView,
                 r#"select seq as "seq!", at as "at: Timestamp", actor, topic as "topic: Topic", kind, subject, detail
-                   from events where ?1 or topic <> 'auth' order by seq desc limit ?2"#,
+                   from events where (?1 or topic <> 'auth') and (?2 or topic <> 'terminals')
+                   order by seq desc limit ?3"#,
                 all,
+                terminals,
                 limit,
             )
             .fetch_all(self.db.read())

@@ -49,9 +49,8 @@ pub(super) fn Card(
         move || {
             let class = if waits.get() { "button primary" } else { "button" };
             // One that waits for its next try shows there how it ended.
-            (state.get() == AgentState::Running
-                || agent.with(|agent| agent.started_at.is_some() && agent.next_try.is_some()))
-            .then(|| view! { <a class=class href=terminal.clone()>{icon("terminal")} " Open terminal"</a> })
+            (state.get().has_session() || agent.with(|agent| agent.started_at.is_some() && agent.next_try.is_some()))
+                .then(|| view! { <a class=class href=terminal.clone()>{icon("terminal")} " Open terminal"</a> })
         }
     };
     let busy = move || act.busy();
@@ -64,7 +63,7 @@ pub(super) fn Card(
                     <button type="button" disabled=busy on:click=stop>"Stop"</button>
                 }
                 .into_any(),
-                AgentState::Running => view! {
+                AgentState::Running | AgentState::NotInstalled | AgentState::NotSetUp => view! {
                     <button type="button" disabled=busy on:click=stop>"Stop"</button>
                     <button type="button" disabled=busy on:click=restart>"Restart"</button>
                 }
@@ -87,13 +86,12 @@ pub(super) fn Card(
 }
 
 fn facts(agent: AgentView) -> AnyView {
-    let (word, class) = match agent.state {
-        // It runs, but not as it was meant.
-        AgentState::Running if agent.problem.is_some() => (agent.state.word(), "warn"),
-        AgentState::Running => (agent.state.word(), "ok"),
-        AgentState::Starting => (agent.state.word(), "warn"),
-        AgentState::Stopped => (agent.state.word(), "quiet"),
+    let class = match agent.state {
+        AgentState::Running => "ok",
+        AgentState::NotInstalled | AgentState::NotSetUp | AgentState::Starting => "warn",
+        AgentState::Stopped => "quiet",
     };
+    let word = agent.state.word();
     let draft = agent.draft;
     let mut facts = vec![agent.profile];
     facts.extend(Some(draft.model).filter(|model| !model.is_empty()));
@@ -141,7 +139,10 @@ fn presence(contact: Option<server::agents::Contact>) -> AnyView {
     let now = Memo::new(move |_| Presence::of(contact, Timestamp::from_millis(live.now.get())));
     let heard = contact.map(|contact| {
         let title = match contact.kind {
-            server::agents::ContactKind::Call => "The last call over MCP, to the minute",
+            server::agents::ContactKind::Call => {
+                "The last call with its token; after a restart of the hub to the minute"
+            }
+            server::agents::ContactKind::Heartbeat => "The last sign of life on a connection that it holds open",
             server::agents::ContactKind::Terminal => "The last output in its terminal",
         };
         view! { <span title=title>" · " {contact.kind.words()} " " <Ago at=contact.at /></span> }

@@ -1,7 +1,7 @@
 //! The form that makes or changes an agent.
 
 use leptos::prelude::*;
-use server::agents::{AgentDraft, AgentState, AgentView, ProfileView};
+use server::agents::{AgentDraft, AgentView, ProfileView};
 
 use super::{Desk, calls, variables::Rows};
 use crate::{
@@ -72,8 +72,7 @@ pub(super) fn AgentForm(
 ) -> impl IntoView {
     let fields = Fields::new(agent.as_ref().map(|agent| &agent.draft));
     let act = Act::new();
-    let (id, running) =
-        (agent.as_ref().map(|it| it.id), agent.as_ref().is_some_and(|it| it.state == AgentState::Running));
+    let (id, running) = (agent.as_ref().map(|it| it.id), agent.as_ref().is_some_and(|it| it.state.has_session()));
     // A refused second step must change what the first stored, not make it twice.
     let saved = RwSignal::new(id);
     let profiles = LocalResource::new(calls::agent_profiles);

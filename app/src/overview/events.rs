@@ -33,9 +33,10 @@ fn line(event: EventView) -> impl IntoView {
     };
     let class =
         if matches!(event.kind.as_str(), "failed" | "down" | "locked" | "reused") { "what bad" } else { "what" };
-    // What a loop of the hub did nobody did: the sentence begins with what happened.
+    // What the hub itself did nobody did: the sentence begins with what happened.
     let name = match event.actor.split_once(':') {
-        Some(("loop", _)) => None,
+        Some(("loop" | "hub", _)) => None,
+        Some(("guest", _)) => Some("a guest".to_owned()),
         Some((_, name)) => Some(name.to_owned()),
         None => Some(event.actor.clone()),
     };

@@ -114,7 +114,7 @@ pub(crate) fn actor_face(actor: &str) -> impl IntoView + use<> {
     let (kind, name) = actor.split_once(':').unwrap_or(("cli", actor));
     let letter: String = match kind {
         "agent" | "user" => name.chars().take(1).flat_map(char::to_uppercase).collect(),
-        "loop" => "⟳".into(),
+        "loop" | "hub" => "⟳".into(),
         _ => "$".into(),
     };
     let hue = if kind == "agent" { agent_hue(name) } else { 0 };

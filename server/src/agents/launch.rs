@@ -6,8 +6,7 @@ use super::{
     AgentState, Agents, Wanted, environment, files, profiles,
     room::{KEEPER, event},
     rules::Step,
-    sessions::of_tokens,
-    store::{self, AgentRow},
+    store::{self, AgentRow, StandIn},
     terminal,
 };
 use crate::{
@@ -17,7 +16,7 @@ use crate::{
     config,
     error::{Error, Failure, FailureKind},
     id::TokenId,
-    terminals::{LiveSession, StartSession},
+    terminals::{Began, Launch, LiveSession},
 };
 
 /// Who was quiet for so long is at rest.
@@ -38,7 +37,7 @@ impl Agents {
             // No tmux: nothing runs and nothing can. It is said with each agent; the loop is not at fault.
             Err(Error::Refused(failure)) => {
                 for row in rows.iter().filter(|row| row.wanted == Wanted::Running) {
-                    self.seen().entry(row.id).or_default().problem = Some(failure.message.clone());
+                    self.say(row, Some(failure.message.clone())).await?;
                 }
                 return Ok(failure.message);
             }
@@ -47,8 +46,7 @@ impl Agents {
         // Sessions come first for all: a slow screen must not hold up a start. Nor does one agent's failure the others.
         let mut failed = Ok(());
         for row in &rows {
-            let (used, _) = of_tokens(&tokens, &row.draft.slug, row.token_id);
-            self.seen().entry(row.id).or_default().call = used;
+            self.seen().entry(row.id).or_default().heard = self.heard(&tokens, row);
             failed = failed.and(self.keep(row, session(&live, row), &made).await);
         }
         drop(turn);
@@ -58,7 +56,7 @@ impl Agents {
         failed?;
         let crew = self.seen();
         let all = || rows.iter().filter_map(|row| Some((row, crew.get(&row.id)?)));
-        let running = all().filter(|(row, seen)| seen.state(row.wanted) == AgentState::Running).count();
+        let running = all().filter(|(row, seen)| seen.state(row) == AgentState::Running).count();
         let waiting = all().filter(|(_, seen)| seen.needs.is_some()).count();
         Ok(format!("{running} of {} agents run, {waiting} need somebody", rows.len()))
     }
@@ -71,7 +69,8 @@ impl Agents {
         Ok(rows.iter().all(|row| {
             let seen = crew.get(&row.id);
             let runs = seen.is_some_and(|seen| seen.life.up.is_some());
-            let (called, _) = of_tokens(&tokens, &row.draft.slug, row.token_id);
+            // A heartbeat expects nothing.
+            let called = self.heard(&tokens, row).call;
             let last = called.max(seen.and_then(|seen| seen.activity));
             runs == (row.wanted == Wanted::Running) && last.is_none_or(|at| now.since(at) >= REST)
         }))
@@ -83,7 +82,7 @@ impl Agents {
             return Ok(()); // its session may run, and nobody knows
         }
         let now = self.clock.now();
-        let step = {
+        let (step, ended) = {
             let mut crew = self.seen();
             let seen = crew.entry(row.id).or_default();
             if let Some(session) = live {
@@ -91,12 +90,17 @@ impl Agents {
             }
             let was = seen.life.up;
             let step = seen.life.step(live.is_some(), row.wanted, row.draft.restart_on_exit, now);
-            if let (Some(up), None) = (was, seen.life.up) {
+            let ended = was.filter(|_| seen.life.up.is_none());
+            if ended.is_some() {
                 seen.forget_screen();
-                seen.problem = Some(format!("its program ended after {} s", now.since(up) / SECOND));
             }
-            step
+            (step, ended)
         };
+        if let Some(up) = ended {
+            self.say(row, Some(format!("its program ended after {} s", now.since(up) / SECOND))).await?;
+        } else if live.is_some() && row.stand_in.is_none() {
+            self.say(row, None).await?;
+        }
         match step {
             // A session whose token is gone can reach nothing: its start was cut off, or somebody revoked the token.
             Step::Nothing if live.is_some() && !made.iter().any(|token| Some(token.id) == row.token_id) => {
@@ -131,12 +135,21 @@ impl Agents {
                 Error::Refused(failure) => failure.message,
                 Error::Inside(cause) => Failure::internal(cause.context("an agent cannot be started")).message,
             };
-            let mut crew = self.seen();
-            let seen = crew.entry(row.id).or_default();
-            seen.life.failed(self.clock.now());
-            seen.problem = Some(why);
+            self.seen().entry(row.id).or_default().life.failed(self.clock.now());
+            self.say(row, Some(why)).await?;
         }
         Ok(())
+    }
+
+    /// Keeps why its session does not run; `None`: it runs, and is what was asked for.
+    async fn say(&self, row: &AgentRow, problem: Option<String>) -> Result<(), Error> {
+        if row.problem == problem && row.stand_in.is_none() {
+            return Ok(());
+        }
+        let mut tx = self.db.write().await?;
+        store::set_problem(&mut tx, row.id, problem.as_deref(), None).await?;
+        // No event: what is told is that it ended, or starts.
+        Ok(tx.commit().await?)
     }
 
     /// Reads one screen where it may have changed, and tells what is new.
@@ -181,8 +194,8 @@ impl Agents {
             there_is(&row.draft.folder)?;
         }
         let token = self.renew_token(row).await?;
-        let problem = match self.launch_with(actor, row, &home, &token, own).await {
-            Ok(problem) => problem,
+        let instead = match self.launch_with(actor, row, &home, &token, own).await {
+            Ok(instead) => instead,
             Err(error) => {
                 // It may run all the same, on a machine whose answer was lost: then `keep` finds it without a token.
                 self.revoke(row).await?;
@@ -193,11 +206,12 @@ impl Agents {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         store::set_wanted(&mut tx, row.id, Wanted::Running, now).await?;
+        let (stand_in, problem) = instead.unzip();
+        store::set_problem(&mut tx, row.id, problem.as_deref(), stand_in).await?;
         self.events.commit(tx, actor, event(kind, row)).await?;
         let mut crew = self.seen();
         let seen = crew.entry(row.id).or_default();
         seen.forget_screen();
-        seen.problem = problem;
         seen.activity = Some(now);
         seen.started = Some(now);
         seen.life.started(now);
@@ -212,7 +226,7 @@ impl Agents {
         home: &At,
         token: &NewToken,
         own: Vec<(String, String)>,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<Instead>, Error> {
         let draft = &row.draft;
         let profile = profiles::find(&draft.profile)
             .ok_or_else(|| Failure::invalid(format!("the profile {} is gone; choose another", draft.profile)))?;
@@ -234,20 +248,21 @@ impl Agents {
         all.retain(|(name, _)| own.iter().all(|(other, _)| other != name));
         all.extend(own);
 
-        let Chosen { argv, banner, missing, problem } = self.command(row, profile, &all, connects);
-        let start = StartSession {
+        let Chosen { argv, banner, missing, instead } = self.command(row, profile, &all, connects);
+        let launch = Launch {
             name: terminal(&draft.slug),
             argv,
             environment: all,
             folder: if draft.folder.is_empty() { ready.work } else { draft.folder.clone().into() },
             banner,
             missing,
-            machine: draft.machine.clone(),
             belongings: Some(ready.belongings),
-            agent: Some(draft.slug.clone()),
+            ..Launch::default()
         };
-        self.terminals.start_session(actor, start).await?;
-        Ok(problem)
+        let (machine, agent) = (draft.machine.as_deref(), Some(draft.slug.as_str()));
+        let began = self.terminals.start_session(actor, launch, machine, agent).await?;
+        // Another machine knows only then whether it has the program.
+        Ok(instead.or_else(|| (began == Began::Shell).then(|| not_installed(draft.command.first(), profile))))
     }
 
     /// Where the session will be, and how its machine reaches the hub.
@@ -281,8 +296,11 @@ impl Agents {
                 "{who} was not started: it has no {}.\nOpen the page Agents, edit {who}, enter it as a secret, and press Restart.",
                 lacks.join(" and no ")
             );
-            let problem = Some(format!("it has no {}, so this is a plain shell", lacks.join(" and no ")));
-            return Chosen { banner: Some(banner), problem, ..Chosen::default() };
+            let problem = format!(
+                "it has no {}, so this is a plain shell; press Edit, enter it as a secret, then press Restart",
+                lacks.join(" and no ")
+            );
+            return Chosen { banner: Some(banner), instead: Some((StandIn::NotSetUp, problem)), ..Chosen::default() };
         }
         let missing = missing_banner(who, &program, profile);
         argv.extend(profile.model(&row.draft.model));
@@ -295,9 +313,8 @@ impl Agents {
         match config::find_program(&program, folders.as_deref().unwrap_or(&self.path)) {
             Some(found) => argv[0] = found.display().to_string(),
             None => {
-                let what = if program == profile.program { profile.name } else { program.as_str() };
-                let problem = Some(format!("{what} is not installed, so this is a plain shell"));
-                return Chosen { banner: Some(missing), problem, ..Chosen::default() };
+                let instead = Some(not_installed(Some(&program), profile));
+                return Chosen { banner: Some(missing), instead, ..Chosen::default() };
             }
         }
         Chosen { argv, ..Chosen::default() }
@@ -312,13 +329,14 @@ impl Agents {
             }
             let mut tx = self.db.write().await?;
             store::set_wanted(&mut tx, row.id, Wanted::Stopped, self.clock.now()).await?;
+            let problem = format!("its machine {machine} was removed; choose another one");
+            store::set_problem(&mut tx, row.id, Some(&problem), None).await?;
             self.events.commit(tx, actor, event("stopped", &row)).await?;
             self.revoke(&row).await?;
             let mut crew = self.seen();
             let seen = crew.entry(row.id).or_default();
             seen.forget_screen();
             seen.life = Default::default();
-            seen.problem = Some(format!("its machine {machine} was removed; choose another one"));
         }
         Ok(())
     }
@@ -346,7 +364,6 @@ impl Agents {
         let mut crew = self.seen();
         let seen = crew.entry(row.id).or_default();
         seen.forget_screen();
-        seen.problem = None;
         seen.life = Default::default();
         Ok(())
     }
@@ -417,8 +434,11 @@ struct Chosen {
     /// What it would say on a machine where nobody has looked yet.
     missing: Option<String>,
     /// Why it is a shell where a program was wanted.
-    problem: Option<String>,
+    instead: Option<Instead>,
 }
+
+/// Why a shell stands where a program was wanted, and the same for people, with what to do.
+type Instead = (StandIn, String);
 
 /// Where an agent's session is.
 struct At {
@@ -434,6 +454,14 @@ fn there_is(folder: &str) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::invalid(format!("the folder {folder} is not there; make it, or choose another")))
+}
+
+fn not_installed(program: Option<&String>, profile: &profiles::Profile) -> Instead {
+    let (what, how) = match program {
+        Some(program) if *program != profile.program => (program.as_str(), "install it".to_owned()),
+        _ => (profile.name, format!("install it with: {}", profile.install)),
+    };
+    (StandIn::NotInstalled, format!("{what} is not installed, so this is a plain shell; {how} - then press Restart"))
 }
 
 fn missing_banner(who: &str, program: &str, profile: &profiles::Profile) -> String {

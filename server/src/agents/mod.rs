@@ -2,7 +2,8 @@
 //!
 //! An agent's terminal is the session `agent-SLUG`. What it is started with connects it by itself: the hub's address, a fresh
 //! token of its own, and a configuration file in the form its program reads. Presence and "needs you" are never stored:
-//! they follow from what was last seen (`model.rs`, `needs.rs`).
+//! they follow from what was last seen (`model.rs`, `needs.rs`). Presence has one rule: the age of the last contact, which is
+//! whatever its terminal writes, and whatever comes with one of its tokens (`auth/heard.rs`), by whichever door.
 //!
 //! Never: a secret in a view, an event or a log; a shell string; an agent that starts itself with more than the role `agent`.
 

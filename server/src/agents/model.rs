@@ -22,10 +22,14 @@ pub enum Wanted {
 
 /// How an agent's session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum AgentState {
     /// Its session runs.
     Running,
+    /// Its session runs, but is a plain shell, for its program is not installed there. What to install is said beside.
+    NotInstalled,
+    /// Its session runs, but is a plain shell, for a setting that its program needs is not there.
+    NotSetUp,
     /// Its session should run and will be started.
     Starting,
     /// Its session does not run, and should not.
@@ -33,10 +37,17 @@ pub enum AgentState {
 }
 
 impl AgentState {
+    /// Whether it has a session, even if that is only a shell.
+    pub const fn has_session(self) -> bool {
+        matches!(self, Self::Running | Self::NotInstalled | Self::NotSetUp)
+    }
+
     /// The one word for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::NotInstalled => "not installed",
+            Self::NotSetUp => "not set up",
             Self::Starting => "starting",
             Self::Stopped => "stopped",
         }
@@ -47,8 +58,11 @@ impl AgentState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ContactKind {
-    /// A call over MCP. Its time is kept to the minute.
+    /// A call with one of its tokens: over MCP, or any other request. Of those before the hub's start the minute is known.
     Call,
+    /// A sign of life with one of its tokens on a connection that is open: MCP's `ping`, or the answer to the hub's ping on a
+    /// socket.
+    Heartbeat,
     /// Something written in its terminal. Its time is kept to the second.
     Terminal,
 }
@@ -57,7 +71,8 @@ impl ContactKind {
     /// What it was, for people.
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Call => "MCP call",
+            Self::Call => "call",
+            Self::Heartbeat => "heartbeat",
             Self::Terminal => "terminal",
         }
     }
@@ -72,7 +87,7 @@ pub struct Contact {
     pub kind: ContactKind,
 }
 
-/// Whether an agent is there; follows from its last contact alone.
+/// Whether an agent is there; follows from the age of its last contact alone, of whichever [`ContactKind`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Presence {
@@ -176,7 +191,7 @@ pub struct AgentView {
     pub started_at: Option<Timestamp>,
     /// When it is started again, while it waits for that.
     pub next_try: Option<Timestamp>,
-    /// Why it could not be started.
+    /// Why its session does not run, or is not what was asked for, and what to do. Outlives the hub.
     pub problem: Option<String>,
     /// The last that was heard of it; its presence follows from it and the time.
     pub contact: Option<Contact>,

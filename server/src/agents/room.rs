@@ -8,13 +8,13 @@ use std::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    AgentDraft, AgentState, AgentView, ProfileView, Waiting, Wanted, profiles, rules,
-    sessions::{Crew, Seen, of_tokens},
+    AgentDraft, AgentState, AgentView, Needs, ProfileView, Waiting, Wanted, profiles, rules,
+    sessions::{Crew, Seen},
     store::{self, AgentRow},
     terminal,
 };
 use crate::{
-    auth::{Auth, TokenView},
+    auth::{Auth, Heard, TokenView},
     caller::{Caller, Right},
     clock::{Clock, Timestamp},
     config,
@@ -100,21 +100,27 @@ impl Agents {
         Ok(())
     }
 
+    /// The slugs of the agents in this database; for the command line, which opens no rooms beside a hub.
+    pub async fn slugs(db: &Db) -> Result<Vec<String>, Error> {
+        store::slugs(db.read()).await
+    }
+
     /// All agents by slug.
     pub async fn list(&self, who: &Caller) -> Result<Vec<AgentView>, Error> {
         who.must(Right::Look)?;
         let (rows, tokens) = tokio::try_join!(store::list(self.db.read()), self.auth.tokens(&KEEPER))?;
-        Ok(rows.into_iter().map(|row| self.view(row, &tokens)).collect())
+        Ok(rows.into_iter().map(|row| self.view(who, row, &tokens)).collect())
     }
 
     /// One agent.
     pub async fn get(&self, who: &Caller, id: AgentId) -> Result<AgentView, Error> {
         who.must(Right::Look)?;
         let (row, tokens) = tokio::try_join!(self.stored(id), self.auth.tokens(&KEEPER))?;
-        Ok(self.view(row, &tokens))
+        Ok(self.view(who, row, &tokens))
     }
 
-    /// The agents that need somebody, the one that waits longest first.
+    /// The agents that need somebody, the one that waits longest first. What they need is read from their screens, so it is
+    /// told to those who see them.
     pub async fn waiting(&self, who: &Caller) -> Result<Vec<Waiting>, Error> {
         who.must(Right::Look)?;
         if self.seen().values().all(|seen| seen.needs.is_none()) {
@@ -124,6 +130,7 @@ impl Agents {
         let crew = self.seen();
         let needs = |row: AgentRow| {
             let needs = crew.get(&row.id)?.needs.clone()?;
+            self.terminals.sees(who, &terminal(&row.draft.slug)).then_some(())?;
             Some(Waiting { slug: row.draft.slug, name: row.draft.name, needs })
         };
         let mut waiting: Vec<_> = rows.into_iter().filter_map(needs).collect();
@@ -221,6 +228,8 @@ impl Agents {
             // First, so that a failure below leaves nothing that starts it again.
             let mut tx = room.db.write().await?;
             store::set_wanted(&mut tx, id, Wanted::Stopped, room.clock.now()).await?;
+            // It is as somebody wants it.
+            store::set_problem(&mut tx, id, None, None).await?;
             room.events.commit(tx, &actor, event("stopped", &row)).await?;
             room.end(&actor, &row).await
         })
@@ -262,15 +271,28 @@ impl Agents {
         Ok(self.terminals.live().await?.iter().any(|session| session.name == name))
     }
 
-    fn view(&self, row: AgentRow, tokens: &[TokenView]) -> AgentView {
-        let (used, token_prefix) = of_tokens(tokens, &row.draft.slug, row.token_id);
-        let nothing = Seen::default();
-        let mut crew = self.seen();
-        if let Some(seen) = crew.get_mut(&row.id) {
-            seen.call = seen.call.max(used);
-        }
-        let seen = crew.get(&row.id).unwrap_or(&nothing);
-        let state = seen.state(row.wanted);
+    /// What was heard of an agent by any token that speaks for it; stored is the last call, to the minute.
+    pub(super) fn heard(&self, tokens: &[TokenView], row: &AgentRow) -> Heard {
+        let slug = row.draft.slug.as_str();
+        let own = tokens.iter().filter(|token| token.agent.as_deref() == Some(slug));
+        let stored = own.filter_map(|token| token.last_used_at).max();
+        let heard = self.auth.heard(slug);
+        Heard { call: heard.call.max(stored), ..heard }
+    }
+
+    fn view(&self, who: &Caller, row: AgentRow, tokens: &[TokenView]) -> AgentView {
+        let token_prefix = tokens.iter().find(|token| Some(token.id) == row.token_id).map(|token| token.prefix.clone());
+        let heard = self.heard(tokens, &row);
+        let (mut nothing, mut crew) = (Seen::default(), self.seen());
+        let seen = crew.get_mut(&row.id).unwrap_or(&mut nothing);
+        seen.heard = heard;
+        let state = seen.state(&row);
+        let quoted = self.terminals.sees(who, &terminal(&row.draft.slug));
+        // What its screen says is for those who see it.
+        let needs = seen.needs.clone().map(|needs| match quoted {
+            true => needs,
+            false => Needs { text: "needs somebody".to_owned(), ..needs },
+        });
         AgentView {
             id: row.id,
             profile: profiles::find(&row.draft.profile)
@@ -280,9 +302,9 @@ impl Agents {
             state,
             started_at: seen.started,
             next_try: seen.life.not_before.filter(|_| state == AgentState::Starting),
-            problem: seen.problem.clone(),
-            contact: seen.contact().or(used.map(|at| super::Contact { at, kind: super::ContactKind::Call })),
-            needs: seen.needs.clone(),
+            problem: row.problem,
+            contact: seen.contact(),
+            needs,
             token_prefix,
             created_at: row.created_at,
             draft: AgentDraft { environment: super::environment::shown(&row.environment), ..row.draft },
@@ -300,7 +322,8 @@ impl Agents {
     ) -> Result<AgentRow, Error> {
         let given = std::mem::take(&mut draft.environment);
         let environment = super::environment::stored(&self.secrets, id, given, before)?;
-        Ok(AgentRow { id, draft, environment, token_id: None, wanted, created_at })
+        let (token_id, problem, stand_in) = (None, None, None);
+        Ok(AgentRow { id, draft, environment, token_id, wanted, problem, stand_in, created_at })
     }
 
     pub(super) fn seen(&self) -> MutexGuard<'_, Crew> {

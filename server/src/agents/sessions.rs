@@ -2,10 +2,16 @@
 
 use std::collections::HashMap;
 
-use super::{Contact, ContactKind, Needs, Presence, Wanted, needs, profiles::Words, rules::Life};
+use super::{
+    AgentState, Contact, ContactKind, Needs, Presence, Wanted, needs,
+    profiles::Words,
+    rules::Life,
+    store::{AgentRow, StandIn},
+};
 use crate::{
+    auth::Heard,
     clock::{SECOND, Timestamp},
-    id::{AgentId, TokenId},
+    id::AgentId,
 };
 
 /// A question that changes is written into the log at most this often; the view is always right.
@@ -19,12 +25,10 @@ pub(super) struct Seen {
     pub(super) life: Life,
     /// When this hub started it; not known of a session that was there before the hub.
     pub(super) started: Option<Timestamp>,
-    /// Why it could not be started.
-    pub(super) problem: Option<String>,
     /// The last output in its terminal; kept when the session ends.
     pub(super) activity: Option<Timestamp>,
-    /// The last call with one of its tokens.
-    pub(super) call: Option<Timestamp>,
+    /// What came last with one of its tokens.
+    pub(super) heard: Heard,
     pub(super) needs: Option<Needs>,
     /// What its screen said, and when it was read.
     screen: Option<(Timestamp, Vec<String>)>,
@@ -38,11 +42,14 @@ pub(super) struct Seen {
 pub(super) type Crew = HashMap<AgentId, Seen>;
 
 impl Seen {
-    /// The last that was heard of it.
+    /// The last that was heard of it: the one place where it is said what a contact is. Of two at the same time it is the
+    /// later in this row.
     pub(super) fn contact(&self) -> Option<Contact> {
-        let call = self.call.map(|at| Contact { at, kind: ContactKind::Call });
-        let terminal = self.activity.map(|at| Contact { at, kind: ContactKind::Terminal });
-        [terminal, call].into_iter().flatten().max_by_key(|contact| contact.at)
+        let Heard { call, heartbeat } = self.heard;
+        let kinds =
+            [(heartbeat, ContactKind::Heartbeat), (self.activity, ContactKind::Terminal), (call, ContactKind::Call)];
+        let contacts = kinds.into_iter().filter_map(|(at, kind)| at.map(|at| Contact { at, kind }));
+        contacts.max_by_key(|contact| contact.at)
     }
 
     /// A session has begun, or has ended: what its screen said is past.
@@ -72,7 +79,7 @@ impl Seen {
         let Some((_, lines)) = &self.screen else { return };
         let quiet = self.activity.map_or(0, |at| now.since(at));
         // Who has called has worked.
-        let called = self.call.zip(self.life.up).is_some_and(|(call, up)| call > up);
+        let called = self.heard.call.zip(self.life.up).is_some_and(|(call, up)| call > up);
         let look = needs::Look { lines, words, bell, quiet, worked: self.worked || called };
         let text = needs::needs(&look);
         self.needs = text.map(|text| match self.needs.take() {
@@ -106,23 +113,13 @@ impl Seen {
     }
 
     /// How its session is.
-    pub(super) fn state(&self, wanted: Wanted) -> super::AgentState {
-        match (self.life.up, wanted) {
-            (Some(_), _) => super::AgentState::Running,
-            (None, Wanted::Running) => super::AgentState::Starting,
-            (None, Wanted::Stopped) => super::AgentState::Stopped,
+    pub(super) fn state(&self, row: &AgentRow) -> AgentState {
+        match (self.life.up, row.stand_in, row.wanted) {
+            (Some(_), None, _) => AgentState::Running,
+            (Some(_), Some(StandIn::NotInstalled), _) => AgentState::NotInstalled,
+            (Some(_), Some(StandIn::NotSetUp), _) => AgentState::NotSetUp,
+            (None, _, Wanted::Running) => AgentState::Starting,
+            (None, _, Wanted::Stopped) => AgentState::Stopped,
         }
     }
-}
-
-/// The last use of any token that speaks for `slug`, and the prefix of the one that is the agent's own.
-pub(super) fn of_tokens(
-    tokens: &[crate::auth::TokenView],
-    slug: &str,
-    own: Option<TokenId>,
-) -> (Option<Timestamp>, Option<String>) {
-    let used =
-        tokens.iter().filter(|token| token.agent.as_deref() == Some(slug)).filter_map(|it| it.last_used_at).max();
-    let prefix = tokens.iter().find(|token| Some(token.id) == own).map(|token| token.prefix.clone());
-    (used, prefix)
 }

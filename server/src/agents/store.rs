@@ -29,7 +29,21 @@ pub(super) struct AgentRow {
     pub(super) environment: Vec<StoredVariable>,
     pub(super) token_id: Option<TokenId>,
     pub(super) wanted: Wanted,
+    /// Why its session does not run, or is not what was asked for.
+    pub(super) problem: Option<String>,
+    /// Why its session is a plain shell.
+    pub(super) stand_in: Option<StandIn>,
     pub(super) created_at: Timestamp,
+}
+
+/// Why a shell stands where a program was wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(rename_all = "kebab-case")]
+pub(super) enum StandIn {
+    /// The program is not there.
+    NotInstalled,
+    /// A setting that it needs is not there.
+    NotSetUp,
 }
 
 struct Row {
@@ -46,6 +60,8 @@ struct Row {
     token_id: Option<TokenId>,
     restart_on_exit: bool,
     wanted: Wanted,
+    problem: Option<String>,
+    stand_in: Option<StandIn>,
     created_at: Timestamp,
 }
 
@@ -70,6 +86,8 @@ impl TryFrom<Row> for AgentRow {
             environment: serde_json::from_str(&row.environment).map_err(anyhow::Error::from)?,
             token_id: row.token_id,
             wanted: row.wanted,
+            problem: row.problem,
+            stand_in: row.stand_in,
             created_at: row.created_at,
         })
     }
@@ -80,7 +98,8 @@ pub(super) async fn list(db: &SqlitePool) -> Result<Vec<AgentRow>, Error> {
         Row,
         r#"select id as "id: AgentId", slug, name, role, profile, model, command, environment, folder, machine,
                   token_id as "token_id: TokenId", restart_on_exit as "restart_on_exit: bool",
-                  wanted as "wanted: Wanted", created_at as "created_at: Timestamp"
+                  wanted as "wanted: Wanted", problem, stand_in as "stand_in: StandIn",
+                  created_at as "created_at: Timestamp"
            from agents order by slug"#
     )
     .fetch_all(db)
@@ -93,7 +112,8 @@ pub(super) async fn get(db: &SqlitePool, id: AgentId) -> Result<Option<AgentRow>
         Row,
         r#"select id as "id: AgentId", slug, name, role, profile, model, command, environment, folder, machine,
                   token_id as "token_id: TokenId", restart_on_exit as "restart_on_exit: bool",
-                  wanted as "wanted: Wanted", created_at as "created_at: Timestamp"
+                  wanted as "wanted: Wanted", problem, stand_in as "stand_in: StandIn",
+                  created_at as "created_at: Timestamp"
            from agents where id = ?"#,
         id
     )
@@ -170,6 +190,23 @@ pub(super) async fn set_wanted(tx: &mut WriteTx, id: AgentId, wanted: Wanted, no
         .execute(&mut **tx)
         .await?;
     Ok(())
+}
+
+pub(super) async fn set_problem(
+    tx: &mut WriteTx,
+    id: AgentId,
+    problem: Option<&str>,
+    stand_in: Option<StandIn>,
+) -> Result<(), Error> {
+    sqlx::query!("update agents set problem = ?, stand_in = ? where id = ?", problem, stand_in, id)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// The slugs of all agents.
+pub(super) async fn slugs(db: &SqlitePool) -> Result<Vec<String>, Error> {
+    Ok(sqlx::query_scalar!("select slug from agents order by slug").fetch_all(db).await?)
 }
 
 pub(super) async fn set_token(tx: &mut WriteTx, id: AgentId, token: Option<TokenId>) -> Result<(), Error> {

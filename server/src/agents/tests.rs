@@ -38,6 +38,7 @@ struct House {
     events: Events,
     clock: Clock,
     folder: TempDir,
+    stop: CancellationToken,
 }
 
 impl Drop for House {
@@ -55,16 +56,20 @@ impl House {
     /// A hub that has no agents and does not listen yet.
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let data = folder.path();
+        std::fs::create_dir(folder.path().join("bin")).unwrap();
         let clock = Clock::by_hand(Timestamp::from_millis(1_900_000_000_000));
+        Self::of(folder, clock).await
+    }
+
+    async fn of(folder: TempDir, clock: Clock) -> Self {
+        let data = folder.path();
         let db = Db::open(&data.join("hub.db")).await.unwrap();
         let events = Events::open(db.clone(), clock.clone()).await.unwrap();
         let secrets = Secrets::from_file(&data.join("secret.key")).unwrap();
         let auth = Auth::open(db.clone(), events.clone(), clock.clone()).await.unwrap();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let terminals =
-            Terminals::open(db.clone(), events.clone(), clock.clone(), data, tasks.clone(), stop).await.unwrap();
-        std::fs::create_dir(data.join("bin")).unwrap();
+        let terminals = Terminals::open(db.clone(), events.clone(), clock.clone(), data, tasks.clone(), stop.clone());
+        let terminals = terminals.await.unwrap();
         let agents = Agents::open(
             db,
             events.clone(),
@@ -76,7 +81,17 @@ impl House {
             vec![data.join("bin")],
             tasks,
         );
-        Self { agents, auth, terminals, events, clock, folder }
+        Self { agents, auth, terminals, events, clock, folder, stop }
+    }
+
+    /// The hub dies and comes back, and looks after its crew; tmux lives on.
+    async fn restart(&mut self) {
+        self.stop.cancel();
+        // What is dropped with the old house is another folder.
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        *self = Self::of(folder, self.clock.clone()).await;
+        self.agents.begin(URL.to_owned(), false).await.unwrap();
+        self.agents.activate().await.unwrap();
     }
 
     /// The same, listening.

@@ -11,6 +11,8 @@ mod doorman;
 #[cfg(feature = "ssr")]
 mod grants;
 #[cfg(feature = "ssr")]
+mod heard;
+#[cfg(feature = "ssr")]
 mod passwords;
 #[cfg(feature = "ssr")]
 mod room;
@@ -19,7 +21,11 @@ mod rules;
 #[cfg(feature = "ssr")]
 mod store;
 #[cfg(feature = "ssr")]
+mod tokens;
+#[cfg(feature = "ssr")]
 pub use grants::{Consent, GrantDraft, Granted};
+#[cfg(feature = "ssr")]
+pub use heard::Heard;
 #[cfg(feature = "ssr")]
 pub use room::{Auth, SignedIn, Visitor};
 

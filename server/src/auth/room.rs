@@ -11,13 +11,14 @@ use crate::{
     db::{Db, WriteTx},
     error::{Error, Failure, FailureKind},
     events::{Events, NewEvent, Topic},
-    id::{SessionId, TokenId, UserId},
+    id::{SessionId, UserId},
     secrets::{hex, random, sha256},
 };
 
 use super::{
-    NewToken, SessionView, TokenDraft, TokenView, UserDraft, UserView,
+    SessionView, UserDraft, UserView,
     doorman::Doorman,
+    heard::Ears,
     passwords::Passwords,
     rules::{self, Subject},
     store::{self, NewSession, UserRow},
@@ -53,20 +54,21 @@ pub struct Auth {
     pub(super) db: Db,
     pub(super) events: Events,
     pub(super) clock: Clock,
-    doorman: Doorman,
+    pub(super) doorman: Doorman,
+    pub(super) ears: Ears,
     passwords: Passwords,
     setup_code: Option<Arc<str>>,
 }
 
 /// Who writes that a block began, or that a grant had to end: nobody is signed in then, so it is the hub itself.
-pub(super) const DOOR: Actor = Actor::Loop("auth");
+pub(super) const DOOR: Actor = Actor::Hub("auth");
 
 impl Auth {
     /// Opens the room. While there is no user, a set-up code is made (32 hex characters, only in memory).
     pub async fn open(db: Db, events: Events, clock: Clock) -> Result<Self, Error> {
         let setup_code = if store::any_user(db.read()).await? { None } else { Some(hex(&random::<16>()).into()) };
         let doorman = Doorman::away(db.clone(), clock.clone());
-        Ok(Self { db, events, clock, doorman, passwords: Passwords::new(), setup_code })
+        Ok(Self { db, events, clock, doorman, ears: Ears::default(), passwords: Passwords::new(), setup_code })
     }
 
     /// The room with a doorman, a task of `tasks` that reads tokens together and ends with `stop`.
@@ -202,27 +204,6 @@ impl Auth {
         Ok(Some(Caller { actor: Actor::User(row.user_id, row.name), role: row.role, session: Some(row.id) }))
     }
 
-    /// Who a bearer token belongs to, if it is valid.
-    pub async fn by_token(&self, secret: &str) -> Result<Option<Caller>, Error> {
-        if !rules::is_token(secret) {
-            return Ok(None);
-        }
-        let Some(row) = self.doorman.token(sha256(secret.as_bytes())).await? else {
-            return Ok(None);
-        };
-        let now = self.clock.now();
-        if rules::stale(row.last_used_at, now) {
-            let mut tx = self.db.write().await?;
-            store::touch_token(&mut *tx, row.id, now).await?;
-            tx.commit().await?;
-        }
-        let actor = match &row.agent {
-            Some(slug) => Actor::Agent(row.id, slug.clone()),
-            None => Actor::Token(row.id, row.name.clone()),
-        };
-        Ok(Some(Caller { actor, role: row.role, session: None }))
-    }
-
     /// The caller's sessions, newest first.
     pub async fn sessions(&self, who: &Caller) -> Result<Vec<SessionView>, Error> {
         match who.actor {
@@ -328,56 +309,6 @@ impl Auth {
         Ok(())
     }
 
-    /// Tokens: an owner sees all, others those they made.
-    pub async fn tokens(&self, who: &Caller) -> Result<Vec<TokenView>, Error> {
-        who.must(Right::Look)?;
-        let mine = (!who.role.may(Right::Own)).then(|| maker(&who.actor));
-        Ok(store::tokens(self.db.read(), mine.as_deref()).await?)
-    }
-
-    /// The tokens that the caller made, newest first.
-    pub async fn made_tokens(&self, who: &Caller) -> Result<Vec<TokenView>, Error> {
-        who.must(Right::Look)?;
-        Ok(store::tokens(self.db.read(), Some(&maker(&who.actor))).await?)
-    }
-
-    /// Makes a token. Needs `Operate`; not above the maker's role.
-    pub async fn create_token(&self, who: &Caller, draft: TokenDraft) -> Result<NewToken, Error> {
-        who.must(Right::Operate)?;
-        let draft = rules::token(draft)?;
-        rules::token_role(who.role, draft.role)?;
-        let (now, secret) = (self.clock.now(), rules::token_secret(&hex(&random::<32>())));
-        let token = TokenView {
-            id: TokenId::new(now),
-            name: draft.name,
-            role: draft.role,
-            agent: draft.agent,
-            prefix: rules::token_prefix(&secret),
-            created_at: now,
-            expires_at: rules::token_expiry(draft.expires_in_days, now),
-            last_used_at: None,
-        };
-        let mut tx = self.db.write().await?;
-        store::add_token(&mut *tx, &token, sha256(secret.as_bytes()), &maker(&who.actor)).await?;
-        let event = auth_event("added", token.id, format!("token {} as {}", token.name, token.role));
-        self.events.commit(tx, &who.actor, event).await?;
-        Ok(NewToken { secret, token })
-    }
-
-    /// Revokes a token of one's own (an owner: anybody's).
-    pub async fn revoke_token(&self, who: &Caller, id: TokenId) -> Result<(), Error> {
-        let mut tx = self.db.write().await?;
-        let owner = store::token_owner(&mut *tx, id).await?;
-        let Some(owner) = owner.filter(|it| who.role.may(Right::Own) || it.created_by == maker(&who.actor)) else {
-            return Err(Failure::not_found("this token").into());
-        };
-        store::delete_token(&mut *tx, id).await?;
-        // What it made goes with it: else whoever stole it would keep what they made.
-        store::delete_tokens_of(&mut *tx, &format!("token:{id}")).await?;
-        self.events.commit(tx, &who.actor, auth_event("revoked", id, format!("token {}", owner.name))).await?;
-        Ok(())
-    }
-
     /// Deletes what has expired; says how many rows. No event: what is deleted had stopped working before.
     pub async fn prune(&self) -> Result<u64, Error> {
         let now = self.clock.now();
@@ -449,7 +380,7 @@ pub(super) fn maker(actor: &Actor) -> String {
     match actor {
         Actor::User(id, _) => format!("user:{id}"),
         Actor::Token(id, _) | Actor::Agent(id, _) => format!("token:{id}"),
-        Actor::Loop(_) | Actor::Cli => actor.to_string(),
+        Actor::Guest(_) | Actor::Loop(_) | Actor::Hub(_) | Actor::Cli => actor.to_string(),
     }
 }
 

@@ -107,7 +107,7 @@ async fn feed(shared: &Shared, visit: &Visit, begins: After, sender: &mpsc::Send
         // A credential ends by a change, or because its time has come.
         if look
             && let Some(credential) = &visit.credential
-            && credential.caller(&hub.auth).await?.is_none()
+            && credential.still(&hub.auth).await?.is_none()
         {
             return Ok(());
         }

@@ -104,8 +104,11 @@ async fn alive(shared: Arc<Shared>, visit: Visit) {
             () = tokio::time::sleep(LOOK) => {}
             result = changed.changed() => if result.is_err() { return },
         }
-        match credential.caller(&shared.hub.auth).await {
-            Ok(Some(caller)) if visit.caller.as_ref().is_some_and(|before| before.role == caller.role) => {}
+        match credential.still(&shared.hub.auth).await {
+            // The socket is open, so it answers to pings: a sign of life, at most as old as a silence may be.
+            Ok(Some(caller)) if visit.caller.as_ref().is_some_and(|before| before.role == caller.role) => {
+                shared.hub.auth.heartbeat(&caller);
+            }
             Ok(_) => return,
             Err(error) => tracing::warn!(%error, "a viewer's credential cannot be checked now"),
         }

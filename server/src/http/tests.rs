@@ -88,6 +88,13 @@ impl House {
         self.hub.auth.create_token(&Caller::cli(), draft).await.unwrap().secret
     }
 
+    /// A token of the agent `fox`.
+    async fn fox(&self) -> String {
+        let draft =
+            TokenDraft { name: "fox".into(), role: Role::Agent, agent: Some("fox".into()), expires_in_days: None };
+        self.hub.auth.create_token(&Caller::cli(), draft).await.unwrap().secret
+    }
+
     /// Makes an event of the topic `services`.
     async fn change(&self, name: &str) {
         let draft = ServiceDraft {

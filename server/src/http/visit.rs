@@ -36,7 +36,16 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// Who it belongs to, if it is valid now.
+    /// Who it belongs to now, asked by the hub itself for a stream that it opened: a token is not used by that. A session is,
+    /// for a page that is open is one that is looked at.
+    pub async fn still(&self, auth: &Auth) -> Result<Option<Caller>, Error> {
+        match self {
+            Self::Session(secret) => auth.by_session(secret).await,
+            Self::Token(secret) => auth.still_by_token(secret).await,
+        }
+    }
+
+    /// Who a request with it comes from, if it is valid.
     pub async fn caller(&self, auth: &Auth) -> Result<Option<Caller>, Error> {
         match self {
             Self::Session(secret) => auth.by_session(secret).await,

@@ -167,7 +167,7 @@ async fn prepare(
 
 /// What an image is drawn with that names no model: the service's first.
 async fn first_checkpoint(inner: &Arc<Inner>, service: ServiceId) -> Result<String, Ending> {
-    match inner.services.catalog(&Caller::of_loop("images"), service).await {
+    match inner.services.catalog(&Caller::of_hub("images"), service).await {
         Ok(catalog) => catalog.checkpoints.into_iter().next().ok_or_else(|| {
             Ending::Unfit(
                 "the service has no checkpoint; put one into its models/checkpoints folder, or use a saved workflow"

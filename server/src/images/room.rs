@@ -445,7 +445,7 @@ impl Inner {
 
     /// Writes that `id` changed, by the hub itself.
     pub(super) fn event(kind: &'static str, id: ImageId, detail: impl Into<String>) -> (Actor, NewEvent) {
-        (Actor::Loop("images"), NewEvent::new(Topic::Images, kind, id, detail))
+        (Actor::Hub("images"), NewEvent::new(Topic::Images, kind, id, detail))
     }
 }
 

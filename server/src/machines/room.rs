@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The machines themselves, as the audit log calls them: what they do, no person does.
-static KEEPER: Caller = Caller::of_loop("machines");
+static KEEPER: Caller = Caller::of_hub("machines");
 
 /// The room's handle. Cheap to clone.
 #[derive(Clone)]

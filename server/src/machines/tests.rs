@@ -218,7 +218,7 @@ async fn a_machine_is_connected_for_as_long_as_its_seat_is_kept() {
     assert_eq!((view.state, view.since), (MachineState::Away, Some(START.plus(2 * MINUTE))));
     assert_eq!(view.facts, Some(facts(8)), "what it said last stays");
     assert_eq!(house.kinds().await, ["added", "joined", "connected", "lost"]);
-    assert!(house.events().await[1..].iter().all(|event| event.actor == "loop:machines" && event.subject == "gpu-1"));
+    assert!(house.events().await[1..].iter().all(|event| event.actor == "hub:machines" && event.subject == "gpu-1"));
 }
 
 #[tokio::test]

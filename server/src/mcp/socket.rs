@@ -26,7 +26,10 @@ use futures_util::{
 };
 use rmcp::{
     RoleServer, ServerHandler,
-    model::{ClientJsonRpcMessage, ClientNotification, ErrorCode, JsonRpcMessage, JsonRpcNotification, RequestId},
+    model::{
+        ClientJsonRpcMessage, ClientNotification, ClientRequest, ErrorCode, JsonRpcMessage, JsonRpcNotification,
+        RequestId,
+    },
     service::{RxJsonRpcMessage, TxJsonRpcMessage, serve_server_with_ct},
     transport::{Transport, TransportAdapterIdentity},
 };
@@ -155,6 +158,8 @@ async fn read(
 ) -> End {
     let mut gone = pin!(seat.gone(&mcp.hub.auth));
     let mut heard = Stopwatch::start();
+    // The request that opened it was a call.
+    let mut noted = mcp.hub.clock.now();
     let mut ping = tokio::time::interval(PING);
     // The first tick of an interval is now; the first ping is not.
     ping.reset();
@@ -163,6 +168,8 @@ async fn read(
         tokio::select! {
             message = stream.next() => {
                 heard = Stopwatch::start();
+                // Whatever came: the agent's program is there.
+                mcp.hub.auth.heartbeat(&seat.caller);
                 let text = match message {
                     Some(Ok(Message::Text(text))) => text,
                     Some(Ok(Message::Binary(_))) => {
@@ -179,9 +186,16 @@ async fn read(
                     tokio::time::sleep(Duration::from_millis(wait.unsigned_abs())).await;
                 }
                 match take(mcp, seat, writer, &text).await {
-                    Ok(message) => if sender.send(message).await.is_err() {
-                        return End::Gone;
-                    },
+                    Ok(message) => {
+                        if is_call(&message)
+                            && let Err(error) = mcp.hub.auth.called_again(&seat.caller, &mut noted).await
+                        {
+                            tracing::warn!(%error, "the use of a token is not written down");
+                        }
+                        if sender.send(message).await.is_err() {
+                            return End::Gone;
+                        }
+                    }
                     Err(said) => {
                         let _ = writer.send(Message::text(said.to_string())).await;
                     }
@@ -200,6 +214,11 @@ async fn read(
             () = mcp.hub.stop.cancelled() => return End::Stop,
         }
     }
+}
+
+/// Whether it asks for something: a `ping`, an answer and a notification do not.
+fn is_call(message: &ClientJsonRpcMessage) -> bool {
+    matches!(message, JsonRpcMessage::Request(it) if !matches!(it.request, ClientRequest::PingRequest(_)))
 }
 
 fn is_too_large(error: axum::Error) -> bool {

@@ -21,6 +21,8 @@ pub(super) struct Typist {
     pub(super) actor: String,
     /// The number of their socket. One person may have several.
     pub(super) viewer: u64,
+    /// Where they come from, for the audit log.
+    pub(super) address: String,
 }
 
 /// Somebody's hold of a keyboard.
@@ -47,7 +49,7 @@ impl Holding {
     }
 
     fn end(self, why: Why) -> Ended {
-        Ended { by: self.by.actor, viewer: self.by.viewer, since: self.since, typed: self.typed, why }
+        Ended { by: self.by, since: self.since, typed: self.typed, why }
     }
 }
 
@@ -80,9 +82,7 @@ impl Why {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ended {
     /// Who held it.
-    pub(super) by: String,
-    /// The number of their socket.
-    pub(super) viewer: u64,
+    pub(super) by: Typist,
     /// Since when.
     pub(super) since: Timestamp,
     /// Bytes typed and pasted in it.
@@ -243,7 +243,7 @@ mod tests {
     const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
     fn typist(actor: &str, viewer: u64) -> Typist {
-        Typist { actor: actor.to_owned(), viewer }
+        Typist { actor: actor.to_owned(), viewer, address: "192.0.2.1".to_owned() }
     }
 
     #[test]
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(keyboards.take("a", &bob, false, START.plus(6)), Err(refused));
         assert_eq!(keyboards.typed("b", &bob, 9, START).map(|taken| taken.began), Ok(true), "another terminal");
 
-        let before = Ended { by: "user:ada".into(), viewer: 1, since: START, typed: 7, why: Why::TakenOver };
+        let before = Ended { by: ada, since: START, typed: 7, why: Why::TakenOver };
         assert_eq!(
             keyboards.take("a", &bob, true, START.plus(7)),
             Ok(Taken { from: Some(before), began: true }),
@@ -276,14 +276,11 @@ mod tests {
         let _ = keyboards.typed("a", &ada, 5, START.plus(MINUTE)).expect("hers");
         assert!(keyboards.expired(START.plus(3 * MINUTE - 1)).is_empty());
         let taken = keyboards.typed("a", &bob, 1, START.plus(3 * MINUTE)).expect("free again");
-        assert_eq!(
-            taken.from.map(|ended| (ended.by, ended.typed, ended.why)),
-            Some(("user:ada".into(), 10, Why::Idle))
-        );
+        assert_eq!(taken.from.map(|ended| (ended.by, ended.typed, ended.why)), Some((ada, 10, Why::Idle)));
 
         let ended = keyboards.expired(START.plus(5 * MINUTE));
         assert_eq!(ended.len(), 1);
-        assert_eq!((ended[0].0.as_str(), ended[0].1.by.as_str(), ended[0].1.typed), ("a", "user:bob", 1));
+        assert_eq!((ended[0].0.as_str(), &ended[0].1.by, ended[0].1.typed), ("a", &bob, 1));
         assert!(keyboards.lock().is_empty());
     }
 
@@ -293,8 +290,8 @@ mod tests {
         let _ = keyboards.typed("a", &here, 5, START).expect("free");
         assert!(keyboards.typed("a", &there, 5, START).is_err());
         let taken = keyboards.take("a", &there, false, START).expect("hers");
-        assert_eq!(taken.from.map(|ended| (ended.viewer, ended.typed)), Some((1, 5)));
-        assert_eq!(keyboards.forget("a").map(|ended| (ended.viewer, ended.why)), Some((2, Why::Gone)));
+        assert_eq!(taken.from.map(|ended| (ended.by.viewer, ended.typed)), Some((1, 5)));
+        assert_eq!(keyboards.forget("a").map(|ended| (ended.by.viewer, ended.why)), Some((2, Why::Gone)));
     }
 
     #[derive(Clone, Debug)]
@@ -369,8 +366,8 @@ mod tests {
             }
             ends.extend(keyboards.forget("a"));
             for ended in &ends {
-                prop_assert_eq!(&ended.by, &who(ended.viewer).actor);
-                *said.entry(ended.viewer).or_default() += ended.typed;
+                prop_assert_eq!(&ended.by, &who(ended.by.viewer));
+                *said.entry(ended.by.viewer).or_default() += ended.typed;
             }
             let_in.retain(|_, bytes| *bytes > 0);
             said.retain(|_, bytes| *bytes > 0);

@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    StartSession,
+    Launch,
     room::{Terminals, terminal_event},
     store,
     tmux::SessionInfo,
@@ -128,12 +128,10 @@ impl Terminals {
         if sessions.is_empty() {
             for row in missing {
                 let argv = serde_json::from_str(&row.command).unwrap_or_default();
-                let (name, folder, machine) = (row.name, row.folder.into(), row.machine);
-                let start = StartSession { name, argv, folder, machine, ..StartSession::default() };
-                let name = start.name.clone();
-                match self.start_session(&Actor::Loop("terminals"), start).await {
-                    Ok(()) => started += 1,
-                    Err(error) => tracing::warn!(terminal = name, %error, "a terminal does not start"),
+                let launch = Launch { name: row.name.clone(), argv, folder: row.folder.into(), ..Launch::default() };
+                match self.start_session(&Actor::Hub("terminals"), launch, row.machine.as_deref(), None).await {
+                    Ok(_) => started += 1,
+                    Err(error) => tracing::warn!(terminal = row.name, %error, "a terminal does not start"),
                 }
             }
         } else {
@@ -163,7 +161,7 @@ impl Terminals {
                 ended.push(terminal_event("ended", &name, ""));
             }
         }
-        self.inner.events.commit_all(tx, &Actor::Loop("terminals"), ended).await
+        self.inner.events.commit_all(tx, &Actor::Hub("terminals"), ended).await
     }
 }
 

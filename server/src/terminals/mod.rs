@@ -60,13 +60,13 @@ mod viewing;
 #[cfg(feature = "ssr")]
 mod whereabouts;
 #[cfg(feature = "ssr")]
-pub use far::{Belongings, Holder, Home, LinkEnd};
+pub use far::{Began, Belongings, Holder, Home, Launch, LinkEnd};
 #[cfg(feature = "ssr")]
 pub use feed::{Next, Pace};
 #[cfg(feature = "ssr")]
 pub use recorders::{Guest, GuestSeat};
 #[cfg(feature = "ssr")]
-pub use room::{LOG, LiveSession, StartSession, Terminals, log_folder};
+pub use room::{LOG, LiveSession, Terminals, log_folder};
 #[cfg(feature = "ssr")]
 pub use said::Said;
 #[cfg(feature = "ssr")]

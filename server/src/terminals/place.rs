@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use super::{
-    Belongings, History,
-    far::{Launch, Machine},
+    Began, Belongings, History, Launch,
+    far::Machine,
     policy::clean,
-    tmux::{SessionInfo, Start, Tmux},
+    tmux::{SessionInfo, Tmux},
 };
 use crate::{
     clock::Timestamp,
@@ -49,7 +49,7 @@ impl Place {
     }
 
     /// Starts a session.
-    pub(super) async fn start(&self, launch: &Launch) -> Result<(), Error> {
+    pub(super) async fn start(&self, launch: &Launch) -> Result<Began, Error> {
         match self {
             Self::Here(tmux) => start(tmux, launch).await,
             Self::There(machine) => machine.start(launch).await,
@@ -121,38 +121,36 @@ impl Place {
 }
 
 /// Starts a session here, or a shell with words about what is missing.
-async fn start(tmux: &Tmux, launch: &Launch) -> Result<(), Error> {
+async fn start(tmux: &Tmux, launch: &Launch) -> Result<Began, Error> {
+    let (mut launch, mut began) = (launch.clone(), Began::AsAsked);
     if let Some(belongings) = &launch.belongings {
         belongings.lay(tmux.data())?;
     }
-    let folder = match launch.folder.as_os_str().is_empty() {
-        true => config::home().unwrap_or_else(|| PathBuf::from("/")),
-        false => launch.folder.clone(),
-    };
-    let (mut argv, mut banner) = (launch.argv.clone(), launch.banner.clone());
-    if let (Some(program), Some(missing)) = (argv.first_mut(), &launch.missing) {
+    if launch.folder.as_os_str().is_empty() {
+        launch.folder = config::home().unwrap_or_else(|| PathBuf::from("/"));
+    }
+    if let (Some(program), Some(missing)) = (launch.argv.first_mut(), &launch.missing) {
         let path = launch.environment.iter().find(|(name, _)| name == "PATH");
         let own = path.map(|(_, folders)| std::env::split_paths(folders).collect());
         match config::find_program(program, &own.unwrap_or_else(config::programs)) {
             Some(found) => *program = found.display().to_string(),
-            None => (argv, banner) = (Vec::new(), Some(missing.clone())),
+            None => {
+                launch.banner = Some(missing.clone());
+                launch.argv.clear();
+                began = Began::Shell;
+            }
         }
-    } else if let Some(program) = argv.first() {
+    } else if let Some(program) = launch.argv.first() {
         // As a path it is meant from where it starts.
-        let place = if program.contains('/') { folder.join(program).display().to_string() } else { program.clone() };
-        if folder.is_dir() && config::find_program(&place, &config::programs()).is_none() {
+        let place = match program.contains('/') {
+            true => launch.folder.join(program).display().to_string(),
+            false => program.clone(),
+        };
+        if launch.folder.is_dir() && config::find_program(&place, &config::programs()).is_none() {
             let message = format!("the program {} is not there; install it, or choose another", clean(program, 200));
             return Err(Failure::invalid(message).into());
         }
     }
-    tmux.start(&Start {
-        name: &launch.name,
-        argv: &argv,
-        env: &launch.environment,
-        folder: &folder,
-        banner: banner.as_deref(),
-        cols: launch.cols,
-        rows: launch.rows,
-    })
-    .await
+    tmux.start(&launch).await?;
+    Ok(began)
 }

@@ -110,7 +110,7 @@ impl Terminals {
                     let mut tx = self.inner.db.write().await?;
                     store::set_recorded(&mut *tx, name, false).await?;
                     let event = terminal_event("recording-off", name, "it could not be written");
-                    self.inner.events.commit(tx, &Actor::Loop("presence"), event).await?;
+                    self.inner.events.commit(tx, &Actor::Hub("recordings"), event).await?;
                     return Ok(());
                 }
                 Some(Stopped::Closing) | None => return Ok(()),
@@ -144,14 +144,14 @@ impl Terminals {
         }
     }
 
-    /// The recordings of a terminal, newest first. Needs `Look`: a recording shows no more than the live view did.
+    /// The recordings of a terminal, newest first. Needs a look at it: a recording shows no more than the live view did.
     pub async fn recordings(&self, who: &Caller, name: &str) -> Result<Vec<RecordingView>, Error> {
-        who.must(Right::Look)?;
+        rules::sees(who, name)?;
         rules::name(name)?;
         self.inner.recordings.list(name).await
     }
 
-    /// A recording and its text, decompressed piece by piece. Needs `Look`.
+    /// A recording and its text, decompressed piece by piece. Needs a look at its terminal.
     pub async fn recording(
         &self,
         who: &Caller,
@@ -159,6 +159,7 @@ impl Terminals {
     ) -> Result<(RecordingView, impl Stream<Item = io::Result<Bytes>> + Send + use<>), Error> {
         who.must(Right::Look)?;
         let view = self.inner.recordings.get(id).await?;
+        rules::sees(who, &view.terminal)?;
         Ok((view, self.inner.recordings.read(id).await?))
     }
 

@@ -50,7 +50,7 @@ const LIMIT: u64 = 508 * 1024 * 1024;
 /// What the names of the files end with, after the id.
 const ENDING: &str = ".cast.zst";
 /// Who ends a recording that cannot be written, or that is too old.
-const SELF: Actor = Actor::Loop("recordings");
+const SELF: Actor = Actor::Hub("recordings");
 
 /// The recordings of all terminals. Cheap to clone.
 #[derive(Clone)]

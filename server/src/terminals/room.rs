@@ -10,8 +10,7 @@ use tokio::sync::OnceCell;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    TerminalDraft, TerminalState, TerminalView,
-    far::{Belongings, Launch},
+    Began, Launch, TerminalDraft, TerminalState, TerminalView,
     feed::Feed,
     keyboard::Keyboards,
     links::Links,
@@ -82,30 +81,6 @@ pub(super) struct Inner {
     pub(super) scribe: Scribe,
 }
 
-/// A session to start.
-#[derive(Clone, Default)]
-pub struct StartSession {
-    /// The terminal's name.
-    pub name: String,
-    /// Program and arguments; empty: the login shell.
-    pub argv: Vec<String>,
-    /// Variables beside the usual ones (`PATH`, `HOME`, `LANG`, …).
-    pub environment: Vec<(String, String)>,
-    /// Where it starts; empty: the home folder.
-    pub folder: PathBuf,
-    /// What is printed before the program starts.
-    pub banner: Option<String>,
-    /// Where the program is not installed: what is printed before a login shell that is started instead. `None`: it is not
-    /// looked for.
-    pub missing: Option<String>,
-    /// The machine it is started on; `None` is the hub's own.
-    pub machine: Option<String>,
-    /// What must lie ready for it there.
-    pub belongings: Option<Belongings>,
-    /// The slug of the agent whose terminal it is.
-    pub agent: Option<String>,
-}
-
 /// A session that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveSession {
@@ -160,7 +135,7 @@ impl Terminals {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// All terminals by name: those that run, and those that the hub remembers.
+    /// All terminals that the caller sees, by name: those that run, and those that the hub remembers.
     pub async fn list(&self, who: &Caller) -> Result<Vec<TerminalView>, Error> {
         who.must(Right::Look)?;
         // Without tmux nothing runs here; starting one says what to install.
@@ -179,6 +154,7 @@ impl Terminals {
             let name = info.name.clone();
             self.view(&name, None, (info.cols, info.rows), false, Some(info))
         }));
+        views.retain(|view| rules::sees(who, &view.name).is_ok());
         views.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(views)
     }
@@ -230,14 +206,10 @@ impl Terminals {
             let message = format!("names that begin with {} are those of agents; choose another", rules::AGENTS);
             return Err(Failure::new(FailureKind::Conflict, message).into());
         }
-        let start = StartSession {
-            name: draft.name,
-            argv: draft.command,
-            folder: draft.folder.into(),
-            machine: draft.machine.filter(|machine| machine != rules::HUB),
-            ..StartSession::default()
-        };
-        self.start_session(&who.actor, start).await
+        let machine = draft.machine.filter(|machine| machine != rules::HUB);
+        let (name, argv, folder) = (draft.name, draft.command, draft.folder.into());
+        let launch = Launch { name, argv, folder, ..Launch::default() };
+        self.start_session(&who.actor, launch, machine.as_deref(), None).await.map(drop)
     }
 
     /// Starts again what is known by this name, with what it was started with. Needs `Operate`.
@@ -250,56 +222,55 @@ impl Terminals {
         self.start(who, TerminalDraft { name: name.to_owned(), command, folder, machine }).await
     }
 
-    /// Starts a session for a part of the hub that has asked who may.
-    pub async fn start_session(&self, actor: &Actor, start: StartSession) -> Result<(), Error> {
-        rules::name(&start.name)?;
-        let StartSession { name, argv, machine, agent, .. } = start;
+    /// Starts a session for a part of the hub that has asked who may: on `machine`, `None` is the hub's own; for `agent`, whose
+    /// terminal it is.
+    pub async fn start_session(
+        &self,
+        actor: &Actor,
+        mut launch: Launch,
+        machine: Option<&str>,
+        agent: Option<&str>,
+    ) -> Result<Began, Error> {
+        rules::name(&launch.name)?;
+        let name = launch.name.clone();
         let before = self.inner.whereabouts.of(&name);
-        if let Some(before) = before.as_deref().filter(|before| Some(*before) != machine.as_deref())
+        if let Some(before) = before.as_deref().filter(|before| Some(*before) != machine)
             && self.away(before).is_some()
         {
             return Err(lost(&name, before).into());
         }
-        if before != machine && self.live().await?.iter().any(|session| session.name == name) {
+        if before.as_deref() != machine && self.live().await?.iter().any(|session| session.name == name) {
             return Err(elsewhere(&name, before.as_deref()).into());
         }
         let row = store::get(self.inner.db.read(), &name).await?;
-        let (cols, rows) = row.map_or(SIZE, |row| (row.cols, row.rows));
-        let command = serde_json::to_string(&argv).map_err(anyhow::Error::from)?;
-        let folder = start.folder.to_string_lossy().into_owned();
-        let detail = argv.first().map_or_else(|| "a shell".to_owned(), Clone::clone);
-        let launch = Launch {
-            name: name.clone(),
-            argv,
-            environment: start.environment,
-            folder: start.folder,
-            banner: start.banner,
-            missing: start.missing,
-            belongings: start.belongings,
-            cols,
-            rows,
-        };
-        let sessions = self.sessions_on(machine.as_deref()).await?;
+        (launch.cols, launch.rows) = row.map_or(SIZE, |row| (row.cols, row.rows));
+        let command = serde_json::to_string(&launch.argv).map_err(anyhow::Error::from)?;
+        let folder = launch.folder.to_string_lossy().into_owned();
+        let detail = launch.argv.first().map_or_else(|| "a shell".to_owned(), Clone::clone);
+        let sessions = self.sessions_on(machine).await?;
         // Before it runs: when the answer is lost with the link, it is found there.
-        self.inner.whereabouts.settle(&name, machine.as_deref());
-        if let Err(error) = sessions.place().start(&launch).await {
-            if !matches!(&error, Error::Refused(failure) if failure.kind == FailureKind::Outside) {
-                self.inner.whereabouts.settle(&name, before.as_deref());
+        self.inner.whereabouts.settle(&name, machine);
+        let began = match sessions.place().start(&launch).await {
+            Ok(began) => began,
+            Err(error) => {
+                if !matches!(&error, Error::Refused(failure) if failure.kind == FailureKind::Outside) {
+                    self.inner.whereabouts.settle(&name, before.as_deref());
+                }
+                return Err(error);
             }
-            return Err(error);
-        }
+        };
         // Again: a list of its machine from before it ran may have taken it for one that has ended.
-        self.inner.whereabouts.settle(&name, machine.as_deref());
+        self.inner.whereabouts.settle(&name, machine);
         // Only after it runs; a row without a session is merely one that has ended.
-        self.inner.lives.started(&name, machine.as_deref());
+        self.inner.lives.started(&name, machine);
         let mut tx = self.inner.db.write().await?;
-        let (agent, machine) = (agent.as_deref(), machine.as_deref());
         let put = store::Put { name: &name, agent, machine, command: &command, folder: &folder };
         store::put(&mut *tx, &put, self.now()).await?;
         self.inner.events.commit(tx, actor, terminal_event("started", &name, detail)).await?;
         // Again: one that ended at once, before it was stored, is dropped from there like one started by hand.
         self.inner.whereabouts.settle(&name, machine);
-        self.reconcile_recording().await
+        self.reconcile_recording().await?;
+        Ok(began)
     }
 
     /// Ends a terminal's session with all that runs in it. Needs `Operate`.
@@ -321,7 +292,7 @@ impl Terminals {
         let mut tx = self.inner.db.write().await?;
         store::set_wanted(&mut *tx, name, false).await?;
         if let Some(ended) = self.inner.keyboards.forget(name) {
-            self.inner.events.append(&mut tx, &Actor::Loop("terminals"), typed_event(name, &ended)).await?;
+            self.inner.events.append(&mut tx, &Actor::Hub("terminals"), typed_event(name, &ended)).await?;
         }
         self.inner.events.commit(tx, actor, terminal_event("stopped", name, "")).await?;
         Ok(())

@@ -1,7 +1,10 @@
 //! Pure decisions of the room.
 
 use super::{PASTE, TerminalDraft};
-use crate::error::Failure;
+use crate::{
+    caller::{Caller, Right},
+    error::{Failure, FailureKind},
+};
 
 /// The hub's own machine, as the page Machines names it.
 pub(super) const HUB: &str = "hub";
@@ -24,6 +27,17 @@ pub(super) fn name(name: &str) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// Refuses a look at a terminal, live or past: one needs `Look`, and an agent sees its own alone, unless it may operate.
+pub(super) fn sees(who: &Caller, name: &str) -> Result<(), Failure> {
+    who.must(Right::Look)?;
+    let own = who.agent().is_some_and(|slug| name.strip_prefix(AGENTS) == Some(slug));
+    if own || who.sees_all_terminals() {
+        return Ok(());
+    }
+    let message = "an agent sees its own terminal and no other; for all of them a token needs the role operator, or viewer and no agent";
+    Err(Failure::new(FailureKind::Forbidden, message))
 }
 
 /// A machine's name, as the page Machines takes it.
@@ -104,6 +118,30 @@ mod tests {
         for bad in ["", "-a", "_hub", "a b", "a.b", "a:b", "=a", "../a", "ä", "a\n", &"x".repeat(65)] {
             assert!(name(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_agent_sees_its_own_terminal_and_all_others_see_every_one() {
+        use crate::{
+            caller::{Actor, Role},
+            clock::Timestamp,
+            id::TokenId,
+        };
+        let id = TokenId::new(Timestamp::from_millis(1));
+        let of = |role, agent: Option<&str>| Caller {
+            actor: agent.map_or(Actor::Token(id, "a".into()), |slug| Actor::Agent(id, slug.into())),
+            role,
+            session: None,
+        };
+        let terminals = ["agent-a", "agent-a-b", "agent-b", "a", "system", "agent-"];
+        let seen = |who: Caller| terminals.into_iter().filter(|name| sees(&who, name).is_ok()).collect::<Vec<_>>();
+        assert_eq!(seen(of(Role::Agent, Some("a"))), ["agent-a"]);
+        assert_eq!(seen(of(Role::Viewer, Some("b"))), ["agent-b"], "a lower role sees no more");
+        assert!(seen(of(Role::Agent, None)).is_empty(), "a script that draws has no terminal");
+        for (role, agent) in [(Role::Viewer, None), (Role::Operator, None), (Role::Operator, Some("a"))] {
+            assert_eq!(seen(of(role, agent)), terminals, "{role} {agent:?}");
+        }
+        assert_eq!(seen(Caller::cli()), terminals);
     }
 
     #[test]

@@ -133,7 +133,7 @@ mod tests {
     }
 
     fn guest(link: &str, network: &str) -> Seat {
-        Seat { whose: format!("link:{link}"), guest_of: Some(network.into()) }
+        Seat { whose: format!("guest:{link}"), guest_of: Some(network.into()) }
     }
 
     #[test]

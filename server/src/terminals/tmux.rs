@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 use tokio::process::Command;
 
-use super::{policy::clean, rules};
+use super::{Launch, policy::clean, rules};
 use crate::{
     clock::{SECOND, Timestamp},
     config,
@@ -71,21 +71,6 @@ pub(super) struct SessionInfo {
     pub(super) lines: usize,
     /// The title that the program set. Untrusted; control characters are removed.
     pub(super) title: String,
-}
-
-/// A session to start.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Start<'a> {
-    pub(super) name: &'a str,
-    /// Program and arguments; empty: the login shell.
-    pub(super) argv: &'a [String],
-    /// What it finds in its environment beside [`config::shell_environment`].
-    pub(super) env: &'a [(String, String)],
-    pub(super) folder: &'a Path,
-    /// Printed before the program starts.
-    pub(super) banner: Option<&'a str>,
-    pub(super) cols: u16,
-    pub(super) rows: u16,
 }
 
 impl Tmux {
@@ -145,21 +130,21 @@ impl Tmux {
     }
 
     /// Starts a session, and tmux's server before the first one.
-    pub(super) async fn start(&self, start: &Start<'_>) -> Result<(), Error> {
-        rules::name(start.name)?;
-        if !start.folder.is_dir() {
+    pub(super) async fn start(&self, launch: &Launch) -> Result<(), Error> {
+        rules::name(&launch.name)?;
+        if !launch.folder.is_dir() {
             return Err(Failure::invalid(format!(
                 "the folder {} is not there; make it, or choose another",
-                clean(&start.folder.display().to_string(), TITLE)
+                clean(&launch.folder.display().to_string(), TITLE)
             ))
             .into());
         }
-        if start.env.iter().any(|(name, value)| !variable(name) || value.contains('\0')) {
+        if launch.environment.iter().any(|(name, value)| !variable(name) || value.contains('\0')) {
             return Err(
                 Failure::invalid("a variable's name is made of A-Z, a-z, 0-9 and _, and begins with no digit").into()
             );
         }
-        if start.argv.iter().any(|word| word.contains('\0')) {
+        if launch.argv.iter().any(|word| word.contains('\0')) {
             return Err(Failure::invalid("a command cannot hold the character NUL").into());
         }
         // By itself, so that the arguments of a server that lives for months are not those of its first session.
@@ -170,41 +155,41 @@ impl Tmux {
             let words = String::from_utf8_lossy(&started.stderr);
             tracing::warn!(words = words.trim(), "tmux did not take all of its configuration");
         }
-        let names: Vec<&str> = start.env.iter().map(|(name, _)| name.as_str()).collect();
-        let (cols, rows) = (start.cols.to_string(), start.rows.to_string());
+        let names: Vec<&str> = launch.environment.iter().map(|(name, _)| name.as_str()).collect();
+        let (cols, rows) = (launch.cols.to_string(), launch.rows.to_string());
         // tmux expands formats in a folder, and `#(…)` in one runs a shell.
-        let folder = start.folder.to_str().context("the folder's path is not UTF-8")?.replace('#', "##");
+        let folder = launch.folder.to_str().context("the folder's path is not UTF-8")?.replace('#', "##");
         let names = names.join(" ");
         let mut command = self.command(["set-option", "-g", "update-environment", &names, ";"]);
-        command.args(["new-session", "-d", "-s", start.name, "-x", &cols, "-y", &rows, "-c", &word(&folder), "--"]);
+        command.args(["new-session", "-d", "-s", &launch.name, "-x", &cols, "-y", &rows, "-c", &word(&folder), "--"]);
         // A program that uses tmux for itself must not find ours: `tmux kill-server` there would end every agent.
         command.args(["/usr/bin/env", "-u", "TMUX", "-u", "TMUX_PANE"]);
-        if let Some(banner) = start.banner {
+        if let Some(banner) = &launch.banner {
             // The text is an argument, never a part of the script.
             command.args(["/bin/sh", "-c", "printf '%s\\n' \"$1\"; shift; exec \"$@\"", "sh", &word(banner)]);
         }
-        if start.argv.is_empty() {
+        if launch.argv.is_empty() {
             let shell = self.0.environment.iter().find(|(name, _)| name == "SHELL").map(|(_, shell)| shell.as_str());
             command.args([shell.unwrap_or("/bin/sh"), "-l"]);
         } else {
-            command.args(start.argv.iter().map(|argument| word(argument)));
+            command.args(launch.argv.iter().map(|argument| word(argument)));
         }
         // Set for all windows, 3.3 crashes at the next one that has no client (mended in 3.4).
-        command.args([";", "set-option", "-w", "-t", &format!("={}:", start.name), "window-size", "manual"]);
-        command.envs(start.env.iter().map(|(name, value)| (name, value)));
+        command.args([";", "set-option", "-w", "-t", &format!("={}:", launch.name), "window-size", "manual"]);
+        command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
         let output = self.run(command).await?;
         if output.status.success() {
             return Ok(());
         }
         let words = String::from_utf8_lossy(&output.stderr);
         if words.contains("duplicate session") {
-            let message = format!("the terminal {} runs already", start.name);
+            let message = format!("the terminal {} runs already", launch.name);
             return Err(Failure::new(FailureKind::Conflict, message).into());
         }
         if words.contains("too long") {
             return Err(Failure::invalid("the command is too long for tmux (16 kB); put it into a script").into());
         }
-        Err(anyhow!("tmux cannot start the session {}: {}", start.name, words.trim()).into())
+        Err(anyhow!("tmux cannot start the session {}: {}", launch.name, words.trim()).into())
     }
 
     /// Ends a session and its programs.

@@ -26,12 +26,9 @@ pub enum Who {
 }
 
 impl Who {
-    /// As the audit log writes them. A guest has no name: the link that they came by stands for them.
+    /// As the audit log writes them.
     pub(super) fn words(&self) -> String {
-        match self {
-            Self::Known(caller) => caller.actor.to_string(),
-            Self::Guest(link) => format!("link:{link}"),
-        }
+        self.actor().to_string()
     }
 
     /// Whether they may type.
@@ -39,11 +36,11 @@ impl Who {
         matches!(self, Self::Known(caller) if caller.role.may(Right::Operate))
     }
 
-    /// Who the audit log says it was. A guest is let in by the hub.
+    /// Who the audit log says it was.
     pub(super) fn actor(&self) -> Actor {
         match self {
             Self::Known(caller) => caller.actor.clone(),
-            Self::Guest(_) => Actor::Loop("terminals"),
+            Self::Guest(link) => Actor::Guest(*link),
         }
     }
 }
@@ -116,7 +113,7 @@ impl Hands {
         // Whether or not the key arrived, the keyboard is theirs.
         if taken.began {
             // Boxed: it is seldom, and large.
-            Box::pin(self.room.taken(&self.terminal, &self.who, taken.from)).await?;
+            Box::pin(self.room.taken(self, taken.from)).await?;
         }
         written
     }
@@ -129,7 +126,7 @@ impl Hands {
                 let now = self.room.now();
                 let taken = self.room.keyboards().take(&self.terminal, &self.typist, over, now).map_err(held)?;
                 if taken.began {
-                    self.room.taken(&self.terminal, &self.who, taken.from).await?;
+                    self.room.taken(self, taken.from).await?;
                 }
             }
             Request::HandBack => {
@@ -144,7 +141,7 @@ impl Hands {
                     let message = "only who holds the keyboard changes the size; take the keyboard first";
                     return Err(Failure::new(FailureKind::Forbidden, message).into());
                 }
-                self.room.resize(&self.who, &self.terminal, &self.feed, cols, rows).await?;
+                self.room.resize(self, cols, rows).await?;
             }
             Request::Visible { .. } | Request::Alive => {}
         }
@@ -155,7 +152,7 @@ impl Hands {
     pub fn leave(self) {
         let ended = self.room.keyboards().release(&self.terminal, self.typist.viewer, Why::Gone);
         self.room.stages().leave(&self.terminal, self.typist.viewer);
-        self.room.left(&self.terminal, &self.who, ended);
+        self.room.left(&self, ended);
     }
 
     fn may_type(&self) -> Result<(), Failure> {

@@ -1,10 +1,9 @@
 //! What is seen of terminals: sockets and who may open one, histories, screens; and what the audit log hears of viewers.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use super::{
     Found, History, ScreenView, Ticket,
-    feed::Feed,
     keyboard::{Ended, Typist},
     room::{Terminals, terminal_event},
     rules,
@@ -30,9 +29,9 @@ const LINES: usize = 50_000;
 const FOUND: usize = 200;
 
 impl Terminals {
-    /// A ticket for one socket at `name`. Needs `Look`.
+    /// A ticket for one socket at `name`. Needs a look at it.
     pub async fn ticket(&self, who: &Caller, name: &str) -> Result<Ticket, Error> {
-        who.must(Right::Look)?;
+        rules::sees(who, name)?;
         self.ticket_for(&Who::Known(who.clone()), name).await
     }
 
@@ -54,7 +53,7 @@ impl Terminals {
     /// Lets a viewer in. `address` is where they come from, for the audit log.
     pub async fn join(&self, who: Who, name: &str, address: &str) -> Result<(Hands, Eyes), Error> {
         if let Who::Known(caller) = &who {
-            caller.must(Right::Look)?;
+            rules::sees(caller, name)?;
         }
         rules::name(name)?;
         let watch = self.sessions_of(name).await?.watch(name).await?;
@@ -64,16 +63,17 @@ impl Terminals {
         let hands = Hands {
             room: self.clone(),
             terminal: name.to_owned(),
-            typist: Typist { actor: who.words(), viewer },
+            typist: Typist { actor: who.words(), viewer, address: address.to_owned() },
             who,
             feed: watch.feed().clone(),
         };
-        let detail = match &hands.who {
-            Who::Known(_) => format!("from {address}"),
-            Who::Guest(link) => format!("by the share link {link}, from {address}"),
-        };
-        self.inner.scribe.note(hands.who.actor(), terminal_event("joined", name, detail));
+        self.inner.scribe.note(hands.who.actor(), terminal_event("joined", name, format!("from {address}")));
         Ok((hands, Eyes { screen: Looking(watch), changed }))
+    }
+
+    /// Whether this caller may look at this terminal.
+    pub fn sees(&self, who: &Caller, name: &str) -> bool {
+        rules::sees(who, name).is_ok()
     }
 
     /// Whether any terminal is watched or recorded, or was a moment ago.
@@ -81,14 +81,15 @@ impl Terminals {
         self.places().iter().any(Sessions::any)
     }
 
-    /// The newest `lines` lines of a terminal's history. Needs `Look`.
+    /// The newest `lines` lines of a terminal's history. Needs a look at it.
     pub async fn history(&self, who: &Caller, name: &str, lines: usize) -> Result<History, Error> {
-        who.must(Right::Look)?;
+        rules::sees(who, name)?;
         rules::name(name)?;
         self.sessions_of(name).await?.place().history(name, lines.clamp(1, LINES)).await
     }
 
-    /// Lines of any terminal's history that hold `text`, whatever its case; the newest first, at most 200. Needs `Look`.
+    /// Lines of the histories of all terminals that the caller sees that hold `text`, whatever its case; the newest first, at
+    /// most 200. Needs `Look`.
     pub async fn find(&self, who: &Caller, text: &str) -> Result<Vec<Found>, Error> {
         who.must(Right::Look)?;
         let wanted = text.trim().to_lowercase();
@@ -98,7 +99,7 @@ impl Terminals {
         // One at a time: each holds a whole history in memory.
         let _turn = self.inner.searching.lock().await;
         let mut found = Vec::new();
-        for SessionInfo { name, .. } in self.running().await? {
+        for SessionInfo { name, .. } in self.seen_by(who).await? {
             // Each terminal may give all there is room for; what is over is cut below, so that none is left out.
             let hits = match self.sessions_of(&name).await?.place().find_lines(&name, &wanted, FOUND).await {
                 Ok(hits) => hits,
@@ -113,12 +114,12 @@ impl Terminals {
         Ok(found.into_iter().flat_map(|hits| hits.into_iter().take(share.max(1))).take(FOUND).collect())
     }
 
-    /// The screens that are not as the caller knows them: pairs of name and number. Needs `Look`.
+    /// The screens that the caller sees and that are not as they know them: pairs of name and number. Needs `Look`.
     pub async fn screens(&self, who: &Caller, known: Vec<(String, u64)>) -> Result<Vec<ScreenView>, Error> {
         who.must(Right::Look)?;
         let known: HashMap<String, u64> = known.into_iter().collect();
         let mut screens = Vec::new();
-        for session in self.running().await? {
+        for session in self.seen_by(who).await? {
             // Watching keeps it attached for some seconds, so that who asks every second finds it warm.
             let Ok(watch) = self.sessions_of(&session.name).await?.watch(&session.name).await else { continue };
             let feed = watch.feed();
@@ -131,38 +132,41 @@ impl Terminals {
         Ok(screens)
     }
 
+    /// The sessions that run and that the caller sees.
+    async fn seen_by(&self, who: &Caller) -> Result<Vec<SessionInfo>, Error> {
+        let mut sessions = self.running().await?;
+        sessions.retain(|session| rules::sees(who, &session.name).is_ok());
+        Ok(sessions)
+    }
+
     /// The visible lines of a terminal, as text.
     pub async fn screen_text(&self, name: &str) -> Result<Vec<String>, Error> {
         self.sessions_of(name).await?.place().screen(name).await
     }
 
     /// Another size for everybody. The caller has been asked whether they may.
-    pub(super) async fn resize(
-        &self,
-        who: &Who,
-        name: &str,
-        feed: &Arc<Feed>,
-        cols: u16,
-        rows: u16,
-    ) -> Result<(), Error> {
-        feed.resize(cols, rows).await?;
+    pub(super) async fn resize(&self, hands: &Hands, cols: u16, rows: u16) -> Result<(), Error> {
+        let name = &hands.terminal;
+        hands.feed.resize(cols, rows).await?;
         let mut tx = self.inner.db.write().await?;
         store::set_size(&mut *tx, name, cols, rows).await?;
-        let event = terminal_event("resized", name, format!("{cols} x {rows}"));
-        self.inner.events.commit(tx, &who.actor(), event).await?;
+        let event = terminal_event("resized", name, format!("{cols} x {rows}, from {}", hands.typist.address));
+        self.inner.events.commit(tx, &hands.who.actor(), event).await?;
         self.inner.stages.tell(name);
         Ok(())
     }
 
     /// Somebody holds the keyboard now; a holding before it may have ended by that.
-    pub(super) async fn taken(&self, name: &str, who: &Who, from: Option<Ended>) -> Result<(), Error> {
+    pub(super) async fn taken(&self, hands: &Hands, before: Option<Ended>) -> Result<(), Error> {
+        let name = &hands.terminal;
         self.inner.stages.tell(name);
-        let detail = from.as_ref().map_or_else(String::new, |from| format!("from {}", from.by));
+        let over = before.as_ref().map_or_else(String::new, |before| format!(", after {}", before.by.actor));
+        let detail = format!("from {}{over}", hands.typist.address);
         let mut tx = self.inner.db.write().await?;
-        if let Some(from) = from {
-            self.inner.events.append(&mut tx, &Actor::Loop("terminals"), typed_event(name, &from)).await?;
+        if let Some(before) = before {
+            self.inner.events.append(&mut tx, &Actor::Hub("terminals"), typed_event(name, &before)).await?;
         }
-        self.inner.events.commit(tx, &who.actor(), terminal_event("took-keyboard", name, detail)).await?;
+        self.inner.events.commit(tx, &hands.who.actor(), terminal_event("took-keyboard", name, detail)).await?;
         Ok(())
     }
 
@@ -171,16 +175,17 @@ impl Terminals {
         let Some(ended) = ended else { return Ok(()) };
         self.inner.stages.tell(name);
         let tx = self.inner.db.write().await?;
-        self.inner.events.commit(tx, &Actor::Loop("terminals"), typed_event(name, &ended)).await?;
+        self.inner.events.commit(tx, &Actor::Hub("terminals"), typed_event(name, &ended)).await?;
         Ok(())
     }
 
     /// A viewer left.
-    pub(super) fn left(&self, name: &str, who: &Who, ended: Option<Ended>) {
+    pub(super) fn left(&self, hands: &Hands, ended: Option<Ended>) {
         if let Some(ended) = ended {
-            self.inner.scribe.note(Actor::Loop("terminals"), typed_event(name, &ended));
+            self.inner.scribe.note(Actor::Hub("terminals"), typed_event(&hands.terminal, &ended));
         }
-        self.inner.scribe.note(who.actor(), terminal_event("left", name, ""));
+        let event = terminal_event("left", &hands.terminal, format!("from {}", hands.typist.address));
+        self.inner.scribe.note(hands.who.actor(), event);
     }
 
     /// Ends holdings that nobody types in. They are over at once; an error of one keeps none of the others from being told.
@@ -206,7 +211,8 @@ fn full(full: Full) -> Failure {
 
 /// How many bytes somebody typed in one holding of the keyboard; never which.
 pub(super) fn typed_event(name: &str, ended: &Ended) -> NewEvent {
-    terminal_event("typed", name, format!("{} typed {} bytes, then {}", ended.by, ended.typed, ended.why.words()))
+    let Ended { by, typed, why, .. } = ended;
+    terminal_event("typed", name, format!("{} typed {typed} bytes from {}, then {}", by.actor, by.address, why.words()))
 }
 
 /// What a ticket is bound to.
@@ -216,7 +222,7 @@ fn bearer(who: &Who, name: &str) -> Bearer {
             Some(session) => format!("session:{session}"),
             None => caller.actor.to_string(),
         },
-        Who::Guest(link) => format!("link:{link}"),
+        Who::Guest(_) => who.words(),
     };
     Bearer { credential, terminal: name.to_owned() }
 }

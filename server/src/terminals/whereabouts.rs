@@ -155,7 +155,7 @@ impl Terminals {
         for name in homes {
             self.inner.lives.stopped(&name);
             if let Some(ended) = self.inner.keyboards.forget(&name) {
-                self.inner.scribe.note(Actor::Loop("terminals"), typed_event(&name, &ended));
+                self.inner.scribe.note(Actor::Hub("terminals"), typed_event(&name, &ended));
             }
         }
         Ok(())

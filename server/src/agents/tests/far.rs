@@ -153,6 +153,10 @@ async fn what_is_not_installed_there_is_said_there() {
     house.agents.start(&who, far.id).await.unwrap();
     until("the banner", || async { house.screen("far").await.contains("is not installed on this machine") }).await;
 
+    let view = house.get(&far).await;
+    assert_eq!(view.state, crate::agents::AgentState::NotInstalled, "the machine has told the hub");
+    assert!(view.problem.unwrap().contains("Codex is not installed"));
+
     // A name is one terminal's, wherever it is.
     let moved = AgentDraft { machine: None, ..draft("far", "codex") };
     house.agents.edit(&who, far.id, moved).await.unwrap();

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     agents::{
-        AgentState, Presence, Wanted,
+        AgentState, Contact, ContactKind, Presence, Wanted,
         rules::{Life, Step, wait},
     },
     clock::{MINUTE, SECOND},
@@ -143,12 +143,12 @@ async fn without_restart_the_end_is_the_end() {
 
 #[tokio::test]
 async fn one_that_cannot_be_started_says_why_and_holds_up_nobody() {
-    let (house, who) = (House::begun().await, Caller::cli());
+    let (mut house, who) = (House::begun().await, Caller::cli());
     let work = house.folder.path().join("work");
     std::fs::create_dir(&work).unwrap();
-    let first = house.made(AgentDraft { folder: work.display().to_string(), ..draft("a", "shell") }).await;
+    let made = house.made(AgentDraft { folder: work.display().to_string(), ..draft("a", "shell") }).await;
     let second = house.made(draft("b", "shell")).await;
-    for agent in [&first, &second] {
+    for agent in [&made, &second] {
         house.agents.start(&who, agent.id).await.unwrap();
     }
     std::fs::remove_dir(&work).unwrap();
@@ -159,13 +159,15 @@ async fn one_that_cannot_be_started_says_why_and_holds_up_nobody() {
     house.clock.advance(SECOND);
     house.agents.activate().await.unwrap();
     assert_eq!(house.running().await, ["agent-b"]);
-    let first = house.get(&first).await;
+    let first = house.get(&made).await;
     assert_eq!(first.state, AgentState::Starting);
     assert!(first.problem.unwrap().contains("is not there"));
+    house.restart().await;
+    assert!(house.get(&made).await.problem.unwrap().contains("is not there"), "also after the hub was started again");
 }
 
 #[tokio::test]
-async fn a_call_and_a_terminal_are_contacts_and_coming_back_is_told() {
+async fn a_call_a_heartbeat_and_a_terminal_are_contacts_and_coming_back_is_told() {
     let (house, who) = (House::begun().await, Caller::cli());
     let made = house.made(draft("x", "shell")).await;
     house.agents.start(&who, made.id).await.unwrap();
@@ -187,7 +189,61 @@ async fn a_call_and_a_terminal_are_contacts_and_coming_back_is_told() {
     house.auth.by_token(&token.secret).await.unwrap().unwrap();
     house.agents.activate().await.unwrap();
     let contact = house.get(&made).await.contact.unwrap();
-    assert_eq!((contact.at, contact.kind), (house.clock.now(), crate::agents::ContactKind::Call));
+    assert_eq!((contact.at, contact.kind), (house.clock.now(), ContactKind::Call));
     let kinds = house.kinds().await;
     assert_eq!(kinds[kinds.len() - 2..], ["offline", "online"]);
+
+    // Calls count to the millisecond, though they are written down to the minute.
+    house.clock.advance(30 * SECOND);
+    let caller = house.auth.by_token(&token.secret).await.unwrap().unwrap();
+    assert_eq!(house.get(&made).await.contact, Some(Contact { at: house.clock.now(), kind: ContactKind::Call }));
+    // That the hub itself asks whether an open stream's token still holds is no contact.
+    let heard = house.get(&made).await.contact;
+    house.clock.advance(MINUTE);
+    assert!(house.auth.still_by_token(&token.secret).await.unwrap().is_some());
+    assert_eq!(house.get(&made).await.contact, heard);
+
+    // A heartbeat keeps it online, and lets the crew rest.
+    for _ in 0..12 {
+        house.clock.advance(MINUTE);
+        house.auth.heartbeat(&caller);
+        house.agents.activate().await.unwrap();
+    }
+    let view = house.get(&made).await;
+    assert_eq!(view.contact, Some(Contact { at: house.clock.now(), kind: ContactKind::Heartbeat }));
+    assert_eq!(Presence::of(view.contact, house.clock.now()), Presence::Online);
+    assert_eq!(house.kinds().await.last().map(String::as_str), Some("online"), "nothing more to tell");
+    assert!(house.agents.at_rest().await.unwrap());
+    // Somebody else's is not its.
+    let other = Caller { actor: Actor::Agent(TokenId::new(Timestamp::from_millis(1)), "y".into()), ..caller };
+    house.clock.advance(MINUTE);
+    house.auth.heartbeat(&other);
+    assert_eq!(house.get(&made).await.contact, view.contact);
+}
+
+#[tokio::test]
+async fn why_an_agent_does_not_run_outlives_the_hub() {
+    let (mut house, who) = (House::begun().await, Caller::cli());
+    house.program("brief", "exit 0");
+    let brief = AgentDraft { command: vec!["brief".into()], restart_on_exit: false, ..draft("x", "shell") };
+    let brief = house.made(brief).await;
+    house.agents.start(&who, brief.id).await.unwrap();
+    until("its end", || async { house.running().await.is_empty() }).await;
+    house.clock.advance(7 * SECOND);
+    house.agents.activate().await.unwrap();
+    let nowhere = AgentDraft { folder: "/not/there".into(), ..draft("y", "shell") };
+    let nowhere = house.made(nowhere).await;
+    let why = async |house: &House| (house.get(&brief).await.problem, house.get(&nowhere).await.problem);
+    let ended = Some("its program ended after 7 s".to_owned());
+    assert_eq!(why(&house).await, (ended.clone(), None));
+
+    house.restart().await;
+    let view = house.get(&brief).await;
+    assert_eq!((view.state, view.problem), (AgentState::Stopped, ended));
+    // What is asked for anew, or stopped by somebody, has no such reason any more.
+    house.program("brief", "exec sleep 600");
+    house.agents.start(&who, brief.id).await.unwrap();
+    assert_eq!(house.get(&brief).await.problem, None);
+    house.agents.stop(&who, brief.id).await.unwrap();
+    assert_eq!(house.get(&brief).await.problem, None);
 }

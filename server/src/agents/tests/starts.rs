@@ -126,6 +126,45 @@ async fn another_makers_address_never_gets_the_persons_own_sign_in() {
 }
 
 #[tokio::test]
+async fn a_shell_in_the_programs_place_says_so_also_after_a_restart_of_the_hub() {
+    let (mut house, who) = (House::begun().await, Caller::cli());
+    let (codex, own) = (house.made(draft("c", "codex")).await, vec!["nowhere".into()]);
+    let own = house.made(AgentDraft { command: own, ..draft("o", "codex") }).await;
+    let keyless = house.made(draft("k", "glm")).await;
+    house.program("claude", TELL);
+    for agent in [&codex, &own, &keyless] {
+        house.agents.start(&who, agent.id).await.unwrap();
+    }
+    for restarted in [false, true] {
+        if restarted {
+            house.restart().await;
+        }
+        let said = async |agent: &AgentView| {
+            let view = house.get(agent).await;
+            (view.state, view.problem.unwrap())
+        };
+        let (state, problem) = said(&codex).await;
+        assert_eq!(state, AgentState::NotInstalled, "restarted: {restarted}");
+        assert!(problem.contains("Codex is not installed") && problem.contains("npm install -g"), "{problem}");
+        let (state, problem) = said(&own).await;
+        assert_eq!(state, AgentState::NotInstalled);
+        assert!(problem.contains("nowhere is not installed") && !problem.contains("npm"), "{problem}");
+        let (state, problem) = said(&keyless).await;
+        assert_eq!(state, AgentState::NotSetUp);
+        assert!(problem.contains("ANTHROPIC_AUTH_TOKEN"), "{problem}");
+    }
+    assert_eq!(house.agents.activate().await.unwrap(), "0 of 3 agents run, 0 need somebody");
+
+    // Installed, and started again, it is what was asked for.
+    house.program("codex", TELL);
+    house.agents.restart(&who, codex.id).await.unwrap();
+    let view = house.get(&codex).await;
+    assert_eq!((view.state, view.problem), (AgentState::Running, None));
+    house.restart().await;
+    assert_eq!(house.get(&codex).await.state, AgentState::Running);
+}
+
+#[tokio::test]
 async fn what_cannot_be_started_is_refused_and_leaves_no_token() {
     let (house, who) = (House::begun().await, Caller::cli());
     let gone = house.made(AgentDraft { folder: "/not/there".into(), ..draft("gone", "shell") }).await;

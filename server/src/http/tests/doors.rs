@@ -225,3 +225,22 @@ async fn a_hub_that_ends_is_alive_but_not_ready() {
     assert_eq!(other.status(ask(Method::GET, "/healthz", &[])).await, StatusCode::OK);
     assert_eq!(other.status(ask(Method::GET, "/readyz", &[])).await, StatusCode::SERVICE_UNAVAILABLE);
 }
+
+#[tokio::test]
+async fn every_request_with_an_agents_token_is_heard_of_it() {
+    let house = House::new().await;
+    let (token, auth) = (house.fox().await, house.hub.auth.clone());
+    assert_eq!(auth.heard("fox").call, None);
+    // A heartbeat of a script is the cheapest of all requests; those to pages and server functions count alike.
+    for (method, path) in [(Method::GET, "/healthz"), (Method::GET, "/overview"), (Method::POST, "/api/write")] {
+        house.clock.advance(1_000);
+        let (name, value) = bearer(&token);
+        assert_eq!(house.status(ask(method, path, &[(name, &value)])).await, StatusCode::OK, "{path}");
+        assert_eq!(auth.heard("fox").call, Some(house.clock.now()), "{path}");
+    }
+    let before = auth.heard("fox");
+    house.clock.advance(1_000);
+    house.status(ask(Method::GET, "/healthz", &[])).await;
+    house.status(ask(Method::GET, "/healthz", &[("authorization", "Bearer cmcp_wrong")])).await;
+    assert_eq!(auth.heard("fox"), before, "a stranger is not it");
+}

@@ -16,7 +16,7 @@ use super::*;
 use crate::{
     clock::Stopwatch,
     http::{serve, serve::patient, terminals::Patience},
-    terminals::TerminalDraft,
+    terminals::{Launch, TerminalDraft},
 };
 
 /// The longest that anything here may take, also on a busy machine.
@@ -255,4 +255,23 @@ async fn who_reads_slowly_is_pinged_and_stays() {
         sleep(Duration::from_millis(100)).await;
     }
     assert!(line.bytes > 10_000, "{} bytes are no flood", line.bytes);
+}
+
+#[tokio::test]
+async fn a_terminal_that_an_agent_keeps_open_is_its_heartbeat() {
+    let mut scene = Scene::new(Duration::from_secs(30), Duration::from_secs(60)).await;
+    scene.token = scene.house.fox().await;
+    scene.house.clock.advance(5 * 60_000);
+    let launch = Launch { name: "agent-fox".into(), argv: vec!["cat".into()], ..Launch::default() };
+    scene.house.hub.terminals.start_session(&Caller::cli().actor, launch, None, Some("fox")).await.unwrap();
+    let mut line = scene.viewer("agent-fox", None).await;
+    assert!(line.step().await);
+    let (auth, clock) = (&scene.house.hub.auth, &scene.house.clock);
+    assert_eq!(auth.heard("fox").call, Some(clock.now()), "opening it is a call");
+    clock.advance(5 * 60_000);
+    let began = Stopwatch::start();
+    while auth.heard("fox").heartbeat != Some(clock.now()) {
+        assert!(began.elapsed() < LONG, "{:?}", auth.heard("fox"));
+        sleep(Duration::from_millis(20)).await;
+    }
 }

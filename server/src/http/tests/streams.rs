@@ -207,3 +207,19 @@ async fn streams_end_with_the_hub() {
     house.hub.close().await;
     assert_eq!(stream.next().await, None);
 }
+
+#[tokio::test]
+async fn a_stream_that_only_the_hub_writes_to_is_no_sign_of_life() {
+    let house = House::new().await;
+    let (name, token) = bearer(&house.fox().await);
+    let mut stream = Stream::open(&house, &[(name, &token)]).await;
+    stream.next().await.unwrap();
+    let began = house.hub.auth.heard("fox");
+    house.clock.advance(5 * 60_000);
+    // The hub asks whether the token still holds before it tells of the second one.
+    for name in ["one", "two"] {
+        house.change(name).await;
+        assert_eq!(stream.next().await.unwrap().event, "change");
+    }
+    assert_eq!(house.hub.auth.heard("fox"), began);
+}

@@ -5,7 +5,11 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStrea
 use tokio_tungstenite::tungstenite::Message;
 
 use super::*;
-use crate::mcp::bridge::{Bridge, Socket, carry, dial};
+use crate::{
+    auth::Heard,
+    clock::MINUTE,
+    mcp::bridge::{Bridge, Socket, carry, dial},
+};
 
 struct Served {
     house: House,
@@ -290,4 +294,45 @@ async fn the_bridge_says_what_is_wrong_with_the_address_or_the_token() {
     let (_stdio, carrying) = Stdio::begin(nobody);
     let error = carrying.await.unwrap().unwrap_err().to_string();
     assert!(error.contains("no hub answers"), "{error}");
+}
+
+#[tokio::test]
+async fn whatever_comes_over_an_open_socket_is_heard_of_its_agent() {
+    let served = Served::new().await;
+    let (token, auth, clock) = (served.house.agent().await, served.house.hub.auth.clone(), &served.house.clock);
+    let mut wire = served.open(&token).await;
+    wire.begin().await;
+    let used = async || auth.tokens(&Caller::cli()).await.unwrap()[0].last_used_at;
+    let began = auth.heard("fox").call;
+    assert_eq!(began, Some(clock.now()));
+
+    // A ping over a socket that idles is a sign of life, and no call.
+    clock.advance(5 * MINUTE);
+    wire.say(&request(2, "ping", &json!({}))).await;
+    wire.answer(2).await;
+    assert_eq!((auth.heard("fox").heartbeat, auth.heard("fox").call), (Some(clock.now()), began));
+    // So is what the socket itself says, as the answers to the hub's pings.
+    clock.advance(5 * MINUTE);
+    wire.0.send(Message::Pong(bytes::Bytes::new())).await.unwrap();
+    until("the answer to a ping is heard", || auth.heard("fox").heartbeat == Some(clock.now())).await;
+    assert_eq!((used().await, auth.heard("fox").call), (began, began));
+
+    // A call over it is one, as if it had come by itself.
+    wire.say(&request(3, "tools/call", &json!({ "name": "whoami" }))).await;
+    wire.answer(3).await;
+    assert_eq!((used().await, auth.heard("fox").call), (Some(clock.now()), Some(clock.now())));
+    // A token that is no agent's is nobody's presence.
+    let script = served.house.token(Role::Operator, None, None).await;
+    served.open(&script).await.begin().await;
+    assert_eq!(auth.heard("operator"), Heard::default());
+}
+
+async fn until(what: &str, so: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not within 10 s: {what}");
 }

@@ -83,7 +83,7 @@ async fn an_old_refresh_token_ends_its_grant() {
         assert!(!house.works(&last.access).await, "{turns}");
         assert_eq!(house.refresh(&last.refresh, &[]).await.error().0, "invalid_grant", "{turns}");
         let events = house.events("reused").await;
-        assert_eq!((events.len(), events[before].actor.as_str()), (before + 1, "loop:auth"));
+        assert_eq!((events.len(), events[before].actor.as_str()), (before + 1, "hub:auth"));
         // Another grant of the same client has nothing to do with it.
         house.refresh(&bystander.refresh, &[]).await.pair();
     }

@@ -13,7 +13,7 @@ use tokio_util::{
 };
 
 use super::{
-    LinkEnd,
+    Began, LinkEnd,
     words::{
         Answer, Ask, FOUND_LINE, FRAME_COST, Frame, LINE, LINE_COST, LINES_MOST, Order, PART, PIECE, Said, WINDOW,
         Word, json, read_keys,
@@ -142,7 +142,12 @@ impl Holder {
     async fn carry_out(&self, id: u64, ask: Ask, out: &mpsc::Sender<Bytes>) -> Result<Answer, Error> {
         let place = self.sessions.place();
         let lines = match ask {
-            Ask::Start(launch) => return place.start(&launch).await.map(|()| Answer::Done),
+            Ask::Start(launch) => {
+                return Ok(match place.start(&launch).await? {
+                    Began::AsAsked => Answer::Done,
+                    Began::Shell => Answer::Shell,
+                });
+            }
             Ask::Stop { session } => return place.stop(&session).await.map(|()| Answer::Done),
             Ask::Forget(belongings) => return place.forget(&belongings).await.map(|()| Answer::Done),
             Ask::Resize { session, cols, rows } => {

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Belongings, Home, Keys, Launch, LinkEnd,
+    Began, Belongings, Home, Keys, Launch, LinkEnd,
     words::{Answer, Ask, FRAME_COST, Frame, LINE_COST, LINES_MOST, Order, Said, WINDOW, Word, json},
 };
 use crate::{
@@ -237,8 +237,11 @@ impl Machine {
     }
 
     /// Starts a session there.
-    pub(in crate::terminals) async fn start(&self, launch: &Launch) -> Result<(), Error> {
-        self.ask(Ask::Start(Box::new(launch.clone()))).await.map(drop)
+    pub(in crate::terminals) async fn start(&self, launch: &Launch) -> Result<Began, Error> {
+        match self.ask(Ask::Start(Box::new(launch.clone()))).await? {
+            (Answer::Shell, _) => Ok(Began::Shell),
+            _ => Ok(Began::AsAsked),
+        }
     }
 
     /// Ends one.

@@ -25,8 +25,7 @@ pub use holder::Holder;
 pub(super) use keys::Keys;
 pub(super) use machine::Machine;
 pub(super) use relay::run as relay;
-pub use words::Belongings;
-pub(super) use words::Launch;
+pub use words::{Began, Belongings, Launch};
 
 /// One end of a link. Whole frames; a closed channel is a cut link.
 pub struct LinkEnd {

@@ -95,6 +95,8 @@ pub(super) enum Word {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Answer {
     Done,
+    /// It was started, but as a shell: see [`Began::Shell`].
+    Shell,
     /// How many lines there are in all.
     Lines {
         total: usize,
@@ -107,21 +109,34 @@ pub(super) enum Answer {
 
 /// A session to start. Not `Debug`: its variables hold secrets.
 #[derive(Clone, Default, Serialize, Deserialize)]
-pub(in crate::terminals) struct Launch {
-    pub(in crate::terminals) name: String,
+pub struct Launch {
+    /// The terminal's name.
+    pub name: String,
     /// Program and arguments; empty: the login shell.
-    pub(in crate::terminals) argv: Vec<String>,
-    pub(in crate::terminals) environment: Vec<(String, String)>,
+    pub argv: Vec<String>,
+    /// Variables beside the usual ones (`PATH`, `HOME`, `LANG`, …).
+    pub environment: Vec<(String, String)>,
     /// Where it starts; empty: the home folder.
-    pub(in crate::terminals) folder: PathBuf,
+    pub folder: PathBuf,
     /// Printed before the program starts.
-    pub(in crate::terminals) banner: Option<String>,
+    pub banner: Option<String>,
     /// Where the program is not installed: printed before a login shell that is started instead. `None`: it is not looked for.
-    pub(in crate::terminals) missing: Option<String>,
+    pub missing: Option<String>,
     /// What must lie ready.
-    pub(in crate::terminals) belongings: Option<Belongings>,
-    pub(in crate::terminals) cols: u16,
-    pub(in crate::terminals) rows: u16,
+    pub belongings: Option<Belongings>,
+    /// Its columns; set by the room, which knows how many it had before.
+    pub cols: u16,
+    /// Its rows, in the same way.
+    pub rows: u16,
+}
+
+/// How a session has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Began {
+    /// With what was asked for.
+    AsAsked,
+    /// As a login shell with words about the program, which is missing.
+    Shell,
 }
 
 /// Files that a session finds in a folder of its own below its machine's data folder (mode 0700; files 0600). Not `Debug`: they

@@ -41,7 +41,7 @@ impl House {
         let all = self.events.after(0, 1_000).await.unwrap();
         assert!(
             all.iter().all(
-                |event| event.topic == Topic::Terminals && event.actor == "loop:recordings" || event.actor == "cli"
+                |event| event.topic == Topic::Terminals && event.actor == "hub:recordings" || event.actor == "cli"
             )
         );
         all.into_iter().map(|event| event.kind).collect()

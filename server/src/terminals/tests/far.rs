@@ -146,7 +146,7 @@ async fn orders_are_carried_out_and_answered() {
     let Err(Error::Refused(twice)) = place.start(&launch("many", &[])).await else { panic!("it runs already") };
     assert_eq!(twice.kind, FailureKind::Conflict);
     let missing = Launch { missing: Some("install it".to_owned()), ..launch("lacks", &["/not/there"]) };
-    place.start(&missing).await.expect("a shell starts");
+    assert_eq!(place.start(&missing).await.expect("a shell starts"), Began::Shell, "and it says so");
     until("the banner", async || {
         place.screen("lacks").await.expect("screen").first().is_some_and(|line| line == "install it")
     })

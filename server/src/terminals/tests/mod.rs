@@ -17,10 +17,11 @@ use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    Launch,
     feed::{Next, Pace},
     place::Place,
     sessions::{Sessions, Watch},
-    tmux::{Start, Tmux},
+    tmux::Tmux,
 };
 use crate::clock::Clock;
 
@@ -61,8 +62,9 @@ impl House {
 
     async fn sized(&self, name: &str, argv: &[&str], cols: u16, rows: u16) {
         let argv: Vec<String> = argv.iter().map(ToString::to_string).collect();
-        let start = Start { name, argv: &argv, env: &[], banner: None, folder: self.folder.path(), cols, rows };
-        self.tmux.start(&start).await.expect("starts");
+        let folder = self.folder.path().to_owned();
+        let launch = Launch { name: name.to_owned(), argv, folder, cols, rows, ..Launch::default() };
+        self.tmux.start(&launch).await.expect("starts");
     }
 
     /// A session that runs a script.

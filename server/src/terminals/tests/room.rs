@@ -277,6 +277,6 @@ async fn a_key_that_does_not_arrive_takes_the_keyboard_and_counts_for_nothing() 
     hands.ask(Request::HandBack).await.expect("handed back");
     let all = hub.events.after(0, 1000).await.expect("events");
     let typed: Vec<_> = all.iter().filter(|event| event.kind == "typed").map(|event| event.detail.as_str()).collect();
-    assert_eq!(typed, ["cli typed 5 bytes, then handed it back"]);
+    assert_eq!(typed, ["cli typed 5 bytes from 127.0.0.1, then handed it back"]);
     hands.leave();
 }

@@ -93,17 +93,19 @@ async fn the_configuration_is_in_force() {
 async fn what_cannot_be_started_is_refused_in_words() {
     let house = House::new();
     house.start("a", &["cat"]).await;
-    let folder = house.folder.path();
-    let base = Start { name: "b", argv: &[], env: &[], banner: None, folder, cols: 80, rows: 24 };
-    let start = async |start: Start<'_>| kind(house.tmux.start(&start).await);
-    assert_eq!(start(Start { name: "a", ..base }).await, FailureKind::Conflict);
+    let folder = house.folder.path().to_owned();
+    let named =
+        |name: &str| Launch { name: name.to_owned(), folder: folder.clone(), cols: 80, rows: 24, ..Launch::default() };
+    let start = async |launch: Launch| kind(house.tmux.start(&launch).await);
+    assert_eq!(start(named("a")).await, FailureKind::Conflict);
     for name in ["", "a b", "a:b", "a.b", "=a", "-t", "ä", "#(touch x)", &"x".repeat(65)] {
         let wanted = if name == "-t" { continue } else { FailureKind::Invalid };
-        assert_eq!(start(Start { name, ..base }).await, wanted, "{name}");
+        assert_eq!(start(named(name)).await, wanted, "{name}");
     }
-    assert_eq!(start(Start { folder: &house.file("none"), ..base }).await, FailureKind::Invalid);
-    assert_eq!(start(Start { env: &[("A B".into(), "x".into())], ..base }).await, FailureKind::Invalid);
-    assert_eq!(start(Start { argv: &["x".repeat(20_000)], ..base }).await, FailureKind::Invalid);
+    assert_eq!(start(Launch { folder: house.file("none"), ..named("b") }).await, FailureKind::Invalid);
+    let environment = vec![("A B".into(), "x".into())];
+    assert_eq!(start(Launch { environment, ..named("b") }).await, FailureKind::Invalid);
+    assert_eq!(start(Launch { argv: vec!["x".repeat(20_000)], ..named("b") }).await, FailureKind::Invalid);
     assert_eq!(house.tmux.list().await.expect("lists").len(), 1);
 }
 
@@ -116,9 +118,9 @@ async fn arguments_are_taken_as_they_are() {
     argv.extend(words);
     let folder = house.file("a #{pid} #(touch never);");
     std::fs::create_dir(&folder).expect("made");
-    let argv: Vec<String> = argv.iter().map(ToString::to_string).collect();
-    let start = Start { name: "a", argv: &argv, env: &[], banner: None, folder: &folder, cols: 200, rows: 24 };
-    house.tmux.start(&start).await.expect("starts");
+    let argv = argv.iter().map(ToString::to_string).collect();
+    let launch = Launch { name: "a".into(), argv, folder, cols: 200, rows: 24, ..Launch::default() };
+    house.tmux.start(&launch).await.expect("starts");
     let lines = said(&house, "a", "END").await;
     let wanted: String = words.iter().map(|word| format!("<{word}>")).collect();
     assert_eq!(lines[0], wanted);
@@ -128,11 +130,18 @@ async fn arguments_are_taken_as_they_are() {
 #[tokio::test]
 async fn a_program_finds_a_clean_environment_and_its_secrets_are_nobodys_arguments() {
     let house = House::new();
-    let env = [("SECRET_TOKEN".to_owned(), "hush; $(x) é".to_owned()), ("PLAIN".to_owned(), "yes".to_owned())];
-    let argv = ["sh", "-c", "env; echo END; exec cat"].map(str::to_owned);
-    let start =
-        Start { name: "a", argv: &argv, env: &env, banner: None, folder: house.folder.path(), cols: 200, rows: 50 };
-    house.tmux.start(&start).await.expect("starts");
+    let launch = |name: &str, argv: [&str; 3], environment: &[(&str, &str)]| Launch {
+        name: name.to_owned(),
+        argv: argv.map(str::to_owned).to_vec(),
+        environment: environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        folder: house.folder.path().to_owned(),
+        cols: 200,
+        rows: 50,
+        ..Launch::default()
+    };
+    let environment = [("SECRET_TOKEN", "hush; $(x) é"), ("PLAIN", "yes")];
+    let secret = launch("a", ["sh", "-c", "env; echo END; exec cat"], &environment);
+    house.tmux.start(&secret).await.expect("starts");
     let lines = said(&house, "a", "END").await;
     assert!(
         lines.contains(&"SECRET_TOKEN=hush; $(x) é".to_owned()) && lines.contains(&"PLAIN=yes".to_owned()),
@@ -146,9 +155,8 @@ async fn a_program_finds_a_clean_environment_and_its_secrets_are_nobodys_argumen
         assert!(known.contains(&name) || more.contains(&name), "{line}");
     }
     // A path of its own, without tmux in it.
-    let env = [("PATH".to_owned(), "/nowhere".to_owned())];
-    let argv = ["/bin/sh", "-c", "echo \"[$PATH]\"; read line"].map(str::to_owned);
-    house.tmux.start(&Start { name: "path", argv: &argv, env: &env, ..start }).await.expect("starts");
+    let path = launch("path", ["/bin/sh", "-c", "echo \"[$PATH]\"; read line"], &[("PATH", "/nowhere")]);
+    house.tmux.start(&path).await.expect("starts");
     said(&house, "path", "[/nowhere]").await;
     // The next one finds nothing of the first one's.
     house.script("b", "env; echo END; exec cat").await;
