@@ -18,6 +18,8 @@ const screen = part('screen');
 const glass = screen.parentElement;
 let terminal;
 let socket;
+/** Which link this page is of: a browser may have opened several. */
+let link;
 let tries = 0;
 let waits = false;
 let away = null;
@@ -160,8 +162,8 @@ function later() {
 
 async function connect() {
     try {
-        const { ticket } = await ask('/s/ticket');
-        const mine = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/s/ws`, ['terminal', `ticket.${ticket}`]);
+        const { ticket } = await ask(`/s/ticket?link=${link}`);
+        const mine = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/s/ws?link=${link}`, ['terminal', `ticket.${ticket}`]);
         socket = mine;
         mine.binaryType = 'arraybuffer';
         mine.onopen = () => { waits = false; say('ok', 'live'); tell({ type: 'visible', on: !document.hidden }); };
@@ -196,6 +198,7 @@ async function begin() {
     if (!secret) return end('This address is not whole: the part after # is missing. Copy the link again.');
     try {
         const [shared] = await Promise.all([ask('/s/open', { secret }), load()]);
+        link = shared.link;
         part('name').textContent = shared.terminal;
         document.title = `${shared.terminal} · shared terminal`;
         // Its own size comes with the first words on the socket.

@@ -63,7 +63,7 @@ mod log {
     };
 
     /// An event to be written.
-    #[derive(Debug)]
+    #[derive(Clone, Debug)]
     pub struct NewEvent {
         /// What part of the product.
         pub topic: Topic,

@@ -8,11 +8,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     agents::Agents,
     auth::Auth,
-    caller::Caller,
+    caller::{Caller, Right},
     clock::Clock,
     config,
     db::Db,
-    error::Error,
+    error::{Error, FailureKind},
     events::Events,
     images::Images,
     machines::Machines,
@@ -101,11 +101,22 @@ impl Hub {
         })
     }
 
-    /// Removes a machine, forgets its terminals, stops its agents: no room knows all of them.
+    /// Removes a machine, its agents' tokens, its terminals: no room knows all of them. Done to its end also when nobody waits
+    /// for it any more; one that was cut off by a crash is finished by doing it again.
     pub async fn remove_machine(&self, who: &Caller, name: &str) -> Result<(), Error> {
-        self.machines.remove(who, name).await?;
-        self.terminals.forget_machine(&who.actor, name).await?;
-        self.agents.forget_machine(&who.actor, name).await
+        who.must(Right::Operate)?;
+        let (hub, who, name) = (self.clone(), who.clone(), name.to_owned());
+        let work = async move {
+            let removed = hub.machines.remove(&who, &name).await;
+            let gone = matches!(&removed, Err(Error::Refused(failure)) if failure.kind == FailureKind::NotFound);
+            if removed.is_ok() || gone {
+                hub.agents.forget_machine(&who.actor, &name).await?;
+                hub.terminals.forget_machine(&who.actor, &name).await?;
+            }
+            removed
+        };
+        let done = self.tasks.spawn(work).await;
+        done.unwrap_or_else(|cause| Err(anyhow::Error::from(cause).context("the removal broke off").into()))
     }
 
     /// Ends: tells everything to stop, waits up to 10 s for what runs, writes the database back.

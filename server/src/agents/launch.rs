@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{
     AgentState, Agents, Wanted, environment, files, profiles,
     room::{KEEPER, event},
-    rules::Step,
+    rules::{Life, Step},
     store::{self, AgentRow, StandIn},
     terminal,
 };
@@ -81,6 +81,7 @@ impl Agents {
         if self.lost(row).is_some() {
             return Ok(()); // its session may run, and nobody knows
         }
+        let Some(ended_before) = self.ended_before(row, live) else { return Ok(()) };
         let now = self.clock.now();
         let (step, ended) = {
             let mut crew = self.seen();
@@ -89,15 +90,21 @@ impl Agents {
                 seen.activity = seen.activity.max(Some(session.activity));
             }
             let was = seen.life.up;
-            let step = seen.life.step(live.is_some(), row.wanted, row.draft.restart_on_exit, now);
-            let ended = was.filter(|_| seen.life.up.is_none());
+            let step = match ended_before {
+                true => Step::Ended,
+                false => seen.life.step(live.is_some(), row.wanted, row.draft.restart_on_exit, now),
+            };
+            let ended = match was.filter(|_| seen.life.up.is_none()) {
+                Some(up) => Some(format!("its program ended after {} s", now.since(up) / SECOND)),
+                None => ended_before.then(|| "its program ended while the hub did not look".to_owned()),
+            };
             if ended.is_some() {
                 seen.forget_screen();
             }
             (step, ended)
         };
-        if let Some(up) = ended {
-            self.say(row, Some(format!("its program ended after {} s", now.since(up) / SECOND))).await?;
+        if ended.is_some() {
+            self.say(row, ended).await?;
         } else if live.is_some() && row.stand_in.is_none() {
             self.say(row, None).await?;
         }
@@ -125,6 +132,21 @@ impl Agents {
                 let kind = if row.token_id.is_none() { "started" } else { "restarted" };
                 self.launch_or_say(row, kind).await
             }
+        }
+    }
+
+    /// Whether a session that this hub has never seen was started before it, and has ended by itself: what is not to be restarted
+    /// is not done twice. `None`: that cannot be known yet.
+    fn ended_before(&self, row: &AgentRow, live: Option<&LiveSession>) -> Option<bool> {
+        let unseen = self.seen().get(&row.id).is_none_or(|seen| seen.life == Life::default());
+        let once = row.wanted == Wanted::Running && row.token_id.is_some() && !row.draft.restart_on_exit;
+        if live.is_some() || !unseen || !once {
+            return Some(false);
+        }
+        match self.terminals.ran_on(&terminal(&row.draft.slug)) {
+            // Its machine connects just now.
+            None if row.draft.machine.is_some() => None,
+            on => Some(on.unwrap_or(false)),
         }
     }
 
@@ -345,14 +367,17 @@ impl Agents {
     pub(super) async fn end(&self, actor: &Actor, row: &AgentRow) -> Result<(), Error> {
         let name = terminal(&row.draft.slug);
         if let Some(machine) = self.lost(row) {
+            // What of it can be ended is: with its token it reaches the hub no more.
+            self.revoke(row).await?;
+            self.note_token(row, None).await?;
             let message = format!(
-                "the machine {machine} is not connected, so the session of {} there cannot be ended now; an agent that is \
-                 stopped ends as soon as its machine is back",
+                "the machine {machine} is not connected, so the session of {} there cannot be ended now; its token is \
+                 revoked, and an agent that is stopped ends as soon as its machine is back",
                 row.draft.name
             );
             return Err(outside(message));
         }
-        if self.terminals.live().await?.iter().any(|session| session.name == name) {
+        if self.live().await?.iter().any(|session| session.name == name) {
             self.terminals.stop_session(actor, &name).await?;
         }
         self.revoke(row).await?;
@@ -366,6 +391,11 @@ impl Agents {
         seen.forget_screen();
         seen.life = Default::default();
         Ok(())
+    }
+
+    /// The sessions that run. Where none can be held, none do.
+    pub(super) async fn live(&self) -> Result<Vec<LiveSession>, Error> {
+        if self.terminals.able().await { self.terminals.live().await } else { Ok(Vec::new()) }
     }
 
     /// The machine that its session is on, if that is not connected.

@@ -268,7 +268,7 @@ impl Agents {
 
     async fn is_live(&self, row: &AgentRow) -> Result<bool, Error> {
         let name = terminal(&row.draft.slug);
-        Ok(self.terminals.live().await?.iter().any(|session| session.name == name))
+        Ok(self.live().await?.iter().any(|session| session.name == name))
     }
 
     /// What was heard of an agent by any token that speaks for it; stored is the last call, to the minute.

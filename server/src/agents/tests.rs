@@ -91,6 +91,7 @@ impl House {
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
         *self = Self::of(folder, self.clock.clone()).await;
         self.agents.begin(URL.to_owned(), false).await.unwrap();
+        self.terminals.resume().await.unwrap();
         self.agents.activate().await.unwrap();
     }
 

@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -54,8 +54,10 @@ impl Default for Patience {
     }
 }
 
-/// How often it is asked whether the credential still holds, beside every change of accounts.
+/// How often it is asked whether the credential still holds, beside every event.
 const LOOK: Duration = Duration::from_secs(5);
+/// A viewer whose credential could not be checked so often in a row is sent away, to come back later.
+const UNKNOWN: u32 = 3;
 /// Facts beside the screen change no faster than this: a thousand viewers that come at once are told of in few words.
 const FACTS: Duration = Duration::from_millis(200);
 /// Client frames a second, and as many at once; typing, pasting and mouse reports stay far below.
@@ -74,8 +76,10 @@ pub(super) async fn known(
         admit(&shared, &who, &name, &headers)?;
     }
     let address = visit.visitor.address.clone();
-    let alive = alive(shared.clone(), visit);
-    Ok(open(shared, upgrade, Entry { who, name, address }, alive))
+    let pass = Arc::new(Pass::new(&shared, visit));
+    let watched = pass.clone();
+    let entry = Entry { who, name, address, pass: Some(pass) };
+    Ok(open(shared, upgrade, entry, async move { watched.withdrawn().await }))
 }
 
 /// A browser: from our own page, with a ticket.
@@ -95,25 +99,65 @@ pub(super) fn admit(shared: &Shared, who: &Who, name: &str, headers: &HeaderMap)
     Ok(())
 }
 
-/// Ends when the credential no longer holds, or its rights have changed.
-async fn alive(shared: Arc<Shared>, visit: Visit) {
-    let Some(credential) = visit.credential else { return };
-    let mut changed = shared.hub.events.follow();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
-            result = changed.changed() => if result.is_err() { return },
-        }
-        match credential.still(&shared.hub.auth).await {
-            // The socket is open, so it answers to pings: a sign of life, at most as old as a silence may be.
-            Ok(Some(caller)) if visit.caller.as_ref().is_some_and(|before| before.role == caller.role) => {
-                shared.hub.auth.heartbeat(&caller);
+/// What somebody known came with: looked at again and again, for it may be revoked, and whoever typed may no more.
+pub(super) struct Pass {
+    shared: Arc<Shared>,
+    visit: Visit,
+    events: watch::Receiver<i64>,
+    /// The newest event when it was last found to hold: without another one nobody's rights have changed.
+    held: AtomicI64,
+}
+
+impl Pass {
+    fn new(shared: &Arc<Shared>, visit: Visit) -> Self {
+        let events = shared.hub.events.follow();
+        let held = AtomicI64::new(*events.borrow());
+        Self { shared: shared.clone(), visit, events, held }
+    }
+
+    /// Whether something has happened since it was looked at.
+    fn stale(&self) -> bool {
+        *self.events.borrow() != self.held.load(Ordering::Relaxed)
+    }
+
+    /// Whether it holds, with the same rights as before.
+    async fn holds(&self) -> Result<bool, Error> {
+        let newest = *self.events.borrow();
+        let Some(credential) = &self.visit.credential else { return Ok(false) };
+        let now = credential.still(&self.shared.hub.auth).await?;
+        let same = now.is_some() && now.map(|now| now.role) == self.visit.caller.as_ref().map(|before| before.role);
+        self.held.store(newest, Ordering::Relaxed);
+        Ok(same)
+    }
+
+    /// Ends when it no longer holds, or that cannot be found out.
+    async fn withdrawn(&self) -> Closing {
+        let (mut events, mut unknown) = (self.events.clone(), 0);
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                result = events.changed() => if result.is_err() { return Closing::Restart },
             }
-            Ok(_) => return,
-            Err(error) => tracing::warn!(%error, "a viewer's credential cannot be checked now"),
+            match self.holds().await {
+                Ok(true) => {
+                    unknown = 0;
+                    // The socket is open, so it answers to pings: a sign of life, at most as old as a silence may be.
+                    if let Some(caller) = &self.visit.caller {
+                        self.shared.hub.auth.heartbeat(caller);
+                    }
+                }
+                Ok(false) => return Closing::Withdrawn,
+                Err(error) => {
+                    tracing::warn!(%error, "a viewer's credential cannot be checked now");
+                    unknown += 1;
+                    if unknown == UNKNOWN {
+                        return Closing::Later;
+                    }
+                }
+            }
+            // A thousand viewers that come at once are a thousand events; each viewer looks once a second.
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        // A thousand viewers that come at once are a thousand events; each viewer looks once a second.
-        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
@@ -122,14 +166,16 @@ pub(super) struct Entry {
     pub(super) who: Who,
     pub(super) name: String,
     pub(super) address: String,
+    /// What they came with; a guest of a share link may do nothing that must be asked for.
+    pub(super) pass: Option<Arc<Pass>>,
 }
 
-/// Answers the upgrade request, and holds the socket until `alive` ends.
+/// Answers the upgrade request, and holds the socket until `over` says why no longer.
 pub(super) fn open(
     shared: Arc<Shared>,
     upgrade: WebSocketUpgrade,
     entry: Entry,
-    alive: impl Future<Output = ()> + Send + 'static,
+    over: impl Future<Output = Closing> + Send + 'static,
 ) -> Response {
     upgrade
         .protocols([SUBPROTOCOL])
@@ -142,7 +188,7 @@ pub(super) fn open(
             // Each viewer's task is as large as all that it may ever wait for. What a future is handed, it keeps a place for to
             // its end: so it is handed the halves and a box, and what is seldom waited for is boxed below.
             let (sink, stream) = socket.split();
-            tasks.track_future(hold(shared, entry, sink, stream, Box::pin(alive)))
+            tasks.track_future(hold(shared, entry, sink, stream, Box::pin(over)))
         })
         .into_response()
 }
@@ -163,7 +209,7 @@ async fn hold(
     entry: Entry,
     sink: SplitSink<WebSocket, Message>,
     stream: SplitStream<WebSocket>,
-    alive: Pin<Box<dyn Future<Output = ()> + Send>>,
+    over: Pin<Box<dyn Future<Output = Closing> + Send>>,
 ) {
     metrics::gauge!("central_mcp_viewers").increment(1.0);
     let mut sink = Sink { sink, stalled: shared.patience.stalled };
@@ -175,9 +221,9 @@ async fn hold(
             let why = tokio::select! {
                 biased;
                 // First, since who types waits for it.
-                why = listen(&hands, stream, say, &heard) => why,
+                why = listen(&hands, entry.pass.as_deref(), stream, say, &heard) => why,
                 why = look(&hands, eyes, &mut sink, said, &heard, shared.patience.ping) => why,
-                () = alive => Some(Closing::Withdrawn),
+                why = over => Some(why),
                 () = shared.hub.stop.cancelled() => Some(Closing::Restart),
             };
             hands.leave();
@@ -316,6 +362,7 @@ fn notice(notice: &Notice) -> Bytes {
 /// Does what the viewer sends. Ends like [`look`].
 async fn listen(
     hands: &Hands,
+    pass: Option<&Pass>,
     mut stream: SplitStream<WebSocket>,
     say: mpsc::Sender<Aside>,
     heard: &AtomicBool,
@@ -338,7 +385,21 @@ async fn listen(
         if frames > FRAMES {
             return Some(Closing::TooMuch);
         }
-        let done = match Said::read(&frame) {
+        let said = Said::read(&frame);
+        let acts = !matches!(said, None | Some(Said::Asked(Request::Alive | Request::Visible { .. })));
+        if let Some(pass) = pass.filter(|pass| acts && pass.stale()) {
+            match Box::pin(pass.holds()).await {
+                Ok(true) => {}
+                Ok(false) => return Some(Closing::Withdrawn),
+                Err(error) => {
+                    tracing::warn!(%error, "a viewer's credential cannot be checked now");
+                    let why = "the hub cannot check now whether you may; nothing was done".to_owned();
+                    say.send(Aside::Refused(why)).await.ok()?;
+                    continue;
+                }
+            }
+        }
+        let done = match said {
             Some(Said::Typed(bytes)) => hands.typed(bytes).await,
             Some(Said::Asked(Request::Alive)) => {
                 say.send(Aside::Alive).await.ok()?;

@@ -157,6 +157,11 @@ impl Feed {
         self.lock().screen.title().to_owned()
     }
 
+    /// Whether its program has asked for pastes in brackets.
+    pub(super) fn pastes_in_brackets(&self) -> bool {
+        self.lock().screen.pastes_in_brackets()
+    }
+
     /// How often the bell has rung since this feed began.
     pub(super) fn bells(&self) -> u64 {
         self.lock().screen.bells()

@@ -19,6 +19,8 @@ pub(super) const IDLE: i64 = 2 * MINUTE;
 pub(super) struct Typist {
     /// As the audit log writes them: `user:NAME`, `token:NAME`, `agent:SLUG`.
     pub(super) actor: String,
+    /// Who it is, by id: two tokens may have one name.
+    pub(super) identity: String,
     /// The number of their socket. One person may have several.
     pub(super) viewer: u64,
     /// Where they come from, for the audit log.
@@ -133,7 +135,7 @@ impl Lease {
                 Ok(Taken::default())
             }
             // One's own other window needs no asking: it may be a socket that is dead and not yet known to be.
-            Some(holding) if !over && holding.by.actor != who.actor => {
+            Some(holding) if !over && holding.by.identity != who.identity => {
                 Err(Refused { holder: holding.by.actor.clone(), since: holding.since })
             }
             held => {
@@ -243,7 +245,7 @@ mod tests {
     const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
     fn typist(actor: &str, viewer: u64) -> Typist {
-        Typist { actor: actor.to_owned(), viewer, address: "192.0.2.1".to_owned() }
+        Typist { actor: actor.to_owned(), identity: actor.to_owned(), viewer, address: "192.0.2.1".to_owned() }
     }
 
     #[test]
@@ -292,6 +294,14 @@ mod tests {
         let taken = keyboards.take("a", &there, false, START).expect("hers");
         assert_eq!(taken.from.map(|ended| (ended.by.viewer, ended.typed)), Some((1, 5)));
         assert_eq!(keyboards.forget("a").map(|ended| (ended.by.viewer, ended.why)), Some((2, Why::Gone)));
+    }
+
+    #[test]
+    fn another_of_the_same_name_is_another() {
+        let (keyboards, ci) = (Keyboards::default(), typist("token:ci", 1));
+        let other = Typist { identity: "token:2".to_owned(), viewer: 2, ..ci.clone() };
+        let _ = keyboards.typed("a", &ci, 5, START).expect("free");
+        assert!(keyboards.take("a", &other, false, START).is_err());
     }
 
     #[derive(Clone, Debug)]

@@ -18,7 +18,7 @@ use super::{
     store,
     tmux::SessionInfo,
 };
-use crate::{caller::Actor, error::Error};
+use crate::{caller::Actor, db::WriteTx, error::Error};
 
 /// See the module.
 #[derive(Default)]
@@ -34,6 +34,8 @@ struct Inner {
     ended: HashSet<String>,
     /// Machines that have connected and listed nothing yet.
     silent: HashSet<String>,
+    /// Whether sessions ran at the beginning, by machine (`None`: the hub's own).
+    ran_on: HashMap<Option<String>, bool>,
 }
 
 impl Lives {
@@ -78,12 +80,29 @@ impl Lives {
     pub(super) fn connected(&self, machine: &str) {
         let mut inner = self.lock();
         inner.seen.retain(|_, (place, _)| place.as_deref() != Some(machine));
+        inner.ran_on.remove(&Some(machine.to_owned()));
         inner.silent.insert(machine.to_owned());
     }
 
-    /// It has listed what it holds.
-    pub(super) fn begun(&self, machine: &str) {
+    /// It has listed what it holds: whether that was any session.
+    pub(super) fn begun(&self, machine: &str, any: bool) {
+        self.began(Some(machine), any);
         self.lock().silent.remove(machine);
+    }
+
+    /// What was listed at the beginning: whether there was any session.
+    fn began(&self, machine: Option<&str>, any: bool) {
+        self.lock().ran_on.insert(machine.map(str::to_owned), any);
+    }
+
+    /// Whether there was; `None`: nothing was listed yet.
+    pub(super) fn ran_on(&self, machine: Option<&str>) -> Option<bool> {
+        self.lock().ran_on.get(&machine.map(str::to_owned)).copied()
+    }
+
+    /// These have ended, and that could not be written down; it is tried again.
+    pub(super) fn ended_unwritten(&self, names: impl IntoIterator<Item = String>) {
+        self.lock().ended.extend(names);
     }
 
     /// Whether something has ended that is not written down.
@@ -114,6 +133,7 @@ impl Terminals {
     /// Starts again what should run on the hub's own machine and does not, after that was started anew. Once, at the hub's start.
     pub async fn resume(&self) -> Result<usize, Error> {
         let sessions = self.engine().await?.place().list().await?;
+        self.inner.lives.began(None, !sessions.is_empty());
         self.resume_on(None, &sessions).await
     }
 
@@ -135,8 +155,8 @@ impl Terminals {
                 }
             }
         } else {
-            let missing = missing.into_iter().map(|row| row.name).collect::<Vec<_>>();
-            self.write_ended(|| missing).await?;
+            self.inner.lives.ended_unwritten(missing.into_iter().map(|row| row.name));
+            self.settle_ended().await?;
         }
         self.reconcile_recording().await?;
         Ok(started)
@@ -147,18 +167,19 @@ impl Terminals {
         if !self.inner.lives.any() {
             return Ok(());
         }
-        self.write_ended(|| self.inner.lives.ended()).await
+        let tx = self.inner.db.write().await?;
+        let names = self.inner.lives.ended();
+        let written = self.write_ended(tx, &names).await;
+        written.inspect_err(|_| self.inner.lives.ended_unwritten(names))
     }
 
-    /// `names` is asked while the database is held.
-    async fn write_ended(&self, names: impl FnOnce() -> Vec<String>) -> Result<(), Error> {
-        let mut tx = self.inner.db.write().await?;
+    async fn write_ended(&self, mut tx: WriteTx, names: &[String]) -> Result<(), Error> {
         let mut ended = Vec::new();
-        for name in names() {
+        for name in names {
             // What somebody stopped or removed is not wanted, and an agent's is its room's.
-            if store::get(&mut *tx, &name).await?.is_some_and(|row| row.wanted && row.agent.is_none()) {
-                store::set_wanted(&mut *tx, &name, false).await?;
-                ended.push(terminal_event("ended", &name, ""));
+            if store::get(&mut *tx, name).await?.is_some_and(|row| row.wanted && row.agent.is_none()) {
+                store::set_wanted(&mut *tx, name, false).await?;
+                ended.push(terminal_event("ended", name, ""));
             }
         }
         self.inner.events.commit_all(tx, &Actor::Hub("terminals"), ended).await
@@ -225,7 +246,9 @@ mod tests {
         list(&["a", "b"]);
         lives.connected("pod");
         list(&["a", "old"]);
-        lives.begun("pod");
+        assert_eq!(lives.ran_on(Some("pod")), None);
+        lives.begun("pod", true);
+        assert_eq!(lives.ran_on(Some("pod")), Some(true));
         list(&["b"]);
         assert!(!lives.any());
         list(&[]);

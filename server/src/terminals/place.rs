@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
+
 use super::{
     Began, Belongings, History, Launch,
     far::Machine,
@@ -31,7 +33,7 @@ impl Place {
     pub(super) async fn list(&self) -> Result<Vec<SessionInfo>, Error> {
         match self {
             Self::Here(tmux) => tmux.list().await,
-            Self::There(machine) => machine.list(),
+            Self::There(machine) => Ok(machine.look()?.unwrap_or_default()),
         }
     }
 
@@ -39,7 +41,7 @@ impl Place {
     pub(super) async fn look(&self) -> Result<Option<Vec<SessionInfo>>, Error> {
         match self {
             Self::Here(tmux) => tmux.look().await,
-            Self::There(machine) => machine.list().map(Some),
+            Self::There(machine) => machine.look(),
         }
     }
 
@@ -88,8 +90,12 @@ impl Place {
         match self {
             Self::Here(tmux) => {
                 let (lines, _) = tmux.history(name, LINES).await?;
-                let hits = lines.into_iter().rev().enumerate().filter(|(_, line)| line.to_lowercase().contains(text));
-                Ok(hits.take(most).collect())
+                let text = text.to_owned();
+                let look = tokio::task::spawn_blocking(move || {
+                    let lines = lines.into_iter().rev().enumerate();
+                    lines.filter(|(_, line)| line.to_lowercase().contains(&text)).take(most).collect()
+                });
+                Ok(look.await.context("a blocking job broke")?)
             }
             Self::There(machine) => machine.find_lines(name, text, most).await,
         }

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -37,6 +37,9 @@ use crate::{
 
 /// The size of a terminal that has never had another.
 const SIZE: (u16, u16) = (160, 48);
+
+/// Histories that are read at once: a long one takes some 60 MB while it is.
+const HISTORIES: usize = 2;
 
 /// The terminal that follows the hub's own log.
 const SYSTEM: &str = "system";
@@ -71,8 +74,8 @@ pub(super) struct Inner {
     pub(super) tickets: Tickets,
     /// By terminal: the bells heard of its feed, and whether one waits for somebody to look.
     rung: Mutex<HashMap<String, (u64, bool)>>,
-    /// Held by who looks through the histories.
-    pub(super) searching: tokio::sync::Mutex<()>,
+    /// Held by who reads histories: each holds a whole one in memory.
+    pub(super) histories: Semaphore,
     pub(super) recordings: Recordings,
     pub(super) links: Links,
     /// Since when a recording of a terminal runs, and what ends it.
@@ -126,7 +129,7 @@ impl Terminals {
             keyboards: Keyboards::default(),
             tickets: Tickets::default(),
             rung: Mutex::default(),
-            searching: tokio::sync::Mutex::default(),
+            histories: Semaphore::new(HISTORIES),
             recordings,
             links,
             recorders: Mutex::default(),
@@ -183,7 +186,11 @@ impl Terminals {
             pid: info.as_ref().map(|info| info.pid),
             cols: info.as_ref().map_or(cols, |info| info.cols),
             rows: info.as_ref().map_or(rows, |info| info.rows),
-            title: feed.as_ref().map_or_else(String::new, |feed| feed.title()),
+            title: match (&feed, &info) {
+                (Some(feed), _) => feed.title(),
+                (None, Some(info)) => info.title.clone(),
+                (None, None) => String::new(),
+            },
             viewers: self.inner.stages.count(name).viewers,
             keyboard: self.inner.keyboards.holding(name, self.now()).map(|holding| holding.by.actor),
             recorded,
@@ -289,20 +296,23 @@ impl Terminals {
         rules::name(name)?;
         self.sessions_of(name).await?.place().stop(name).await?;
         self.inner.lives.stopped(name);
-        let mut tx = self.inner.db.write().await?;
-        store::set_wanted(&mut *tx, name, false).await?;
         if let Some(ended) = self.inner.keyboards.forget(name) {
-            self.inner.events.append(&mut tx, &Actor::Hub("terminals"), typed_event(name, &ended)).await?;
+            self.inner.scribe.note(Actor::Hub("terminals"), typed_event(name, &ended));
         }
-        self.inner.events.commit(tx, actor, terminal_event("stopped", name, "")).await?;
-        Ok(())
+        let written = async {
+            let mut tx = self.inner.db.write().await?;
+            store::set_wanted(&mut *tx, name, false).await?;
+            self.inner.events.commit(tx, actor, terminal_event("stopped", name, "")).await.map(drop)
+        };
+        written.await.inspect_err(|_| self.inner.lives.ended_unwritten([name.to_owned()]))
     }
 
     /// Forgets a terminal that has ended. Its recordings stay. Needs `Operate`.
     pub async fn remove(&self, who: &Caller, name: &str) -> Result<(), Error> {
         who.must(Right::Operate)?;
         rules::name(name)?;
-        if self.live().await?.iter().any(|session| session.name == name) {
+        // Where no session can be held, none runs.
+        if self.able().await && self.live().await?.iter().any(|session| session.name == name) {
             return Err(Failure::new(FailureKind::Conflict, format!("{name} still runs; stop it first")).into());
         }
         let mut tx = self.inner.db.write().await?;
@@ -380,6 +390,12 @@ impl Terminals {
             session.bell = *waits;
         }
         Ok(sessions)
+    }
+
+    /// Whether tmux ran on where this terminal is since before the hub's start, or before its machine connected: what is missing
+    /// there has ended by itself. `None`: nobody has looked yet.
+    pub fn ran_on(&self, terminal: &str) -> Option<bool> {
+        self.inner.lives.ran_on(self.machine_of(terminal).as_deref())
     }
 
     /// Whether sessions can be held; the refusal says what to install.

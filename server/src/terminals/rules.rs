@@ -92,9 +92,10 @@ pub(super) fn size(cols: u16, rows: u16) -> Result<(), Failure> {
     )))
 }
 
-/// What a paste puts in: line ends as Enter sends them, bracketed so that a program that asked for it sees one paste. An end mark
-/// inside would let what follows pass for typed keys, and other control characters would be keys.
-pub(super) fn paste(text: &str) -> Result<Vec<u8>, Failure> {
+/// What a paste puts in: line ends as Enter sends them, and in brackets where the program has asked for them (`bracketed`): another
+/// would take the brackets for text. An end mark inside would let what follows pass for typed keys, and other control characters
+/// would be keys.
+pub(super) fn paste(text: &str, bracketed: bool) -> Result<Vec<u8>, Failure> {
     if text.len() > PASTE {
         return Err(Failure::invalid(format!(
             "a paste has at most {} kB; put the text into a file instead",
@@ -103,7 +104,10 @@ pub(super) fn paste(text: &str) -> Result<Vec<u8>, Failure> {
     }
     let lines = text.replace("\r\n", "\r").replace('\n', "\r");
     let plain: String = lines.chars().filter(|c| !c.is_control() || matches!(c, '\r' | '\t')).collect();
-    Ok([b"\x1b[200~".as_slice(), plain.as_bytes(), b"\x1b[201~"].concat())
+    Ok(match bracketed {
+        true => [b"\x1b[200~".as_slice(), plain.as_bytes(), b"\x1b[201~"].concat(),
+        false => plain.into_bytes(),
+    })
 }
 
 #[cfg(test)]
@@ -146,9 +150,10 @@ mod tests {
 
     #[test]
     fn a_paste_cannot_end_itself() {
-        let pasted = paste("one\r\ntwo\nthree\x1b[201~rm -rf\x03\u{9b}201~\tend").expect("fits");
+        let pasted = paste("one\r\ntwo\nthree\x1b[201~rm -rf\x03\u{9b}201~\tend", true).expect("fits");
         assert_eq!(String::from_utf8(pasted).expect("text"), "\x1b[200~one\rtwo\rthree[201~rm -rf201~\tend\x1b[201~");
-        assert!(paste(&"x".repeat(PASTE + 1)).is_err());
+        assert!(paste(&"x".repeat(PASTE + 1), false).is_err());
+        assert_eq!(paste("a\nb", false).expect("fits"), b"a\rb");
     }
 
     #[test]

@@ -120,6 +120,11 @@ impl Screen {
         self.parser.screen().alternate_screen()
     }
 
+    /// Whether the program has asked for pastes in brackets (DECSET 2004). tmux passes it on to its client.
+    pub(super) fn pastes_in_brackets(&self) -> bool {
+        self.parser.screen().bracketed_paste()
+    }
+
     /// The title that the program set.
     pub fn title(&self) -> &str {
         &self.parser.callbacks().title

@@ -1,5 +1,6 @@
 //! Writes into the audit log who came and went. Beside the viewers, who should not wait for the disk, and many in one
-//! transaction: a thousand viewers that come at once would keep the only writer busy for seconds.
+//! transaction: a thousand viewers that come at once would keep the only writer busy for seconds. What cannot be written, since
+//! the disk is full, is tried again until it can, or the hub ends.
 
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use crate::{
 const WAITING: usize = 8_192;
 /// Events of one transaction.
 const TOGETHER: usize = 256;
+/// Before what could not be written is tried again.
+const AGAIN: Duration = Duration::from_secs(2);
 /// After the hub was told to stop, the viewers still leave; so long is listened to them.
 const LAST: Duration = Duration::from_millis(500);
 
@@ -41,8 +44,12 @@ impl Scribe {
                 if !some {
                     return;
                 }
-                if let Err(error) = write(&db, &events, &mut together).await {
-                    tracing::warn!(%error, "who came to a terminal or left it is not in the audit log");
+                while let Err(error) = write(&db, &events, &together).await {
+                    tracing::warn!(%error, "what happened at the terminals is not in the audit log yet");
+                    tokio::select! {
+                        () = tokio::time::sleep(AGAIN) => {}
+                        () = stop.cancelled() => return,
+                    }
                 }
                 together.clear();
             }
@@ -58,14 +65,11 @@ impl Scribe {
     }
 }
 
-async fn write(db: &Db, events: &Events, together: &mut Vec<(Actor, NewEvent)>) -> Result<(), Error> {
+async fn write(db: &Db, events: &Events, together: &[(Actor, NewEvent)]) -> Result<(), Error> {
+    let Some(((actor, last), before)) = together.split_last() else { return Ok(()) };
     let mut tx = db.write().await?;
-    let last = together.pop();
-    for (actor, event) in together.drain(..) {
-        events.append(&mut tx, &actor, event).await?;
+    for (actor, event) in before {
+        events.append(&mut tx, actor, event.clone()).await?;
     }
-    if let Some((actor, event)) = last {
-        events.commit(tx, &actor, event).await?;
-    }
-    Ok(())
+    events.commit(tx, actor, last.clone()).await.map(drop)
 }

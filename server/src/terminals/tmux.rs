@@ -213,8 +213,12 @@ impl Tmux {
         loop {
             let rest = ["-S", &format!("-{above}"), ";", "display-message", "-p", "-t", &format!("={name}:"), KEPT];
             let said = self.at(name, &["capture-pane", "-p", "-J"], &rest).await?;
-            let (said, kept) = split_last(&said).context("tmux did not say how much it keeps")?;
-            let mut found = text(said);
+            // Long ones would keep everybody else's keys waiting.
+            let read = tokio::task::spawn_blocking(move || {
+                let (said, kept) = split_last(&said).context("tmux did not say how much it keeps")?;
+                anyhow::Ok((text(said), kept))
+            });
+            let (mut found, kept) = read.await.context("a blocking job broke")??;
             let whole = above >= kept.0;
             // The first may be the end of a line.
             if whole || found.len() > lines {

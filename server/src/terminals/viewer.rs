@@ -16,6 +16,9 @@ use crate::{
     id::LinkId,
 };
 
+/// Who holds the keyboard, as guests are told.
+const SOMEBODY: &str = "somebody";
+
 /// Who looks at a terminal.
 #[derive(Clone, Debug)]
 pub enum Who {
@@ -26,9 +29,16 @@ pub enum Who {
 }
 
 impl Who {
-    /// As the audit log writes them.
-    pub(super) fn words(&self) -> String {
-        self.actor().to_string()
+    /// Who it is whatever they are called, for names of tokens are not unique. One person has it in every window.
+    pub(super) fn identity(&self) -> String {
+        match self {
+            Self::Known(caller) => match &caller.actor {
+                Actor::User(id, _) => format!("user:{id}"),
+                Actor::Token(id, _) | Actor::Agent(id, _) => format!("token:{id}"),
+                actor => actor.to_string(),
+            },
+            Self::Guest(link) => format!("guest:{link}"),
+        }
     }
 
     /// Whether they may type.
@@ -78,6 +88,8 @@ impl Hands {
         let (cols, rows) = self.feed.size();
         let count = self.room.stages().count(&self.terminal);
         let holding = self.room.keyboards().holding(&self.terminal, self.room.now());
+        // The names of those who work here are none of a guest's business.
+        let guest = matches!(self.who, Who::Guest(_));
         Notice::State(Watching {
             cols,
             rows,
@@ -86,11 +98,11 @@ impl Hands {
             guests: count.guests,
             keyboard: holding.map(|it| Keyboard {
                 you: it.by.viewer == self.typist.viewer,
-                holder: it.by.actor,
+                holder: if guest { SOMEBODY.to_owned() } else { it.by.actor },
                 since: it.since,
             }),
             may_type: self.who.may_type(),
-            recording: self.room.recording_since(&self.terminal),
+            recording: if guest { None } else { self.room.recording_since(&self.terminal) },
             machine: self.room.machine_of(&self.terminal),
             away: self.feed.away(),
         })
@@ -112,8 +124,7 @@ impl Hands {
         }
         // Whether or not the key arrived, the keyboard is theirs.
         if taken.began {
-            // Boxed: it is seldom, and large.
-            Box::pin(self.room.taken(self, taken.from)).await?;
+            self.room.taken(self, taken.from);
         }
         written
     }
@@ -126,14 +137,14 @@ impl Hands {
                 let now = self.room.now();
                 let taken = self.room.keyboards().take(&self.terminal, &self.typist, over, now).map_err(held)?;
                 if taken.began {
-                    self.room.taken(self, taken.from).await?;
+                    self.room.taken(self, taken.from);
                 }
             }
             Request::HandBack => {
                 let ended = self.room.keyboards().release(&self.terminal, self.typist.viewer, Why::HandedBack);
-                self.room.handed_back(&self.terminal, ended).await?;
+                self.room.handed_back(&self.terminal, ended);
             }
-            Request::Paste { text } => self.typed(&rules::paste(&text)?).await?,
+            Request::Paste { text } => self.typed(&rules::paste(&text, self.feed.pastes_in_brackets())?).await?,
             Request::Resize { cols, rows } => {
                 self.may_type()?;
                 rules::size(cols, rows)?;

@@ -11,9 +11,11 @@ use super::{
     stage::{Full, Most, Seat},
     store,
     tickets::Bearer,
-    tmux::{SessionInfo, gone},
+    tmux::SessionInfo,
     viewer::{Eyes, Hands, Looking, Who},
 };
+use anyhow::Context as _;
+
 use crate::{
     caller::{Actor, Caller, Right},
     error::{Error, Failure, FailureKind},
@@ -30,17 +32,15 @@ const FOUND: usize = 200;
 
 impl Terminals {
     /// A ticket for one socket at `name`. Needs a look at it.
-    pub async fn ticket(&self, who: &Caller, name: &str) -> Result<Ticket, Error> {
+    pub fn ticket(&self, who: &Caller, name: &str) -> Result<Ticket, Error> {
         rules::sees(who, name)?;
-        self.ticket_for(&Who::Known(who.clone()), name).await
+        self.ticket_for(&Who::Known(who.clone()), name)
     }
 
-    /// A ticket for somebody who may look at `name`, which the caller knows.
-    pub async fn ticket_for(&self, who: &Who, name: &str) -> Result<Ticket, Error> {
+    /// A ticket for somebody who may look at `name`, which the caller knows. Nobody is asked whether it runs: the socket says
+    /// whether it has ended, or will be there later.
+    pub fn ticket_for(&self, who: &Who, name: &str) -> Result<Ticket, Error> {
         rules::name(name)?;
-        if !self.live().await?.iter().any(|session| session.name == name) {
-            return Err(gone(name).into());
-        }
         let ticket = self.inner.tickets.give(bearer(who, name), self.now())?;
         Ok(Ticket { ticket })
     }
@@ -59,11 +59,16 @@ impl Terminals {
         let watch = self.sessions_of(name).await?.watch(name).await?;
         let guest_of = matches!(who, Who::Guest(_)).then(|| network(address));
         let (viewer, changed) =
-            self.inner.stages.enter(name, Seat { whose: who.words(), guest_of }, VIEWERS).map_err(full)?;
+            self.inner.stages.enter(name, Seat { whose: who.identity(), guest_of }, VIEWERS).map_err(full)?;
         let hands = Hands {
             room: self.clone(),
             terminal: name.to_owned(),
-            typist: Typist { actor: who.words(), viewer, address: address.to_owned() },
+            typist: Typist {
+                actor: who.actor().to_string(),
+                identity: who.identity(),
+                viewer,
+                address: address.to_owned(),
+            },
             who,
             feed: watch.feed().clone(),
         };
@@ -85,6 +90,7 @@ impl Terminals {
     pub async fn history(&self, who: &Caller, name: &str, lines: usize) -> Result<History, Error> {
         rules::sees(who, name)?;
         rules::name(name)?;
+        let _turn = self.inner.histories.acquire().await.context("the hub ends")?;
         self.sessions_of(name).await?.place().history(name, lines.clamp(1, LINES)).await
     }
 
@@ -96,11 +102,10 @@ impl Terminals {
         if wanted.chars().count() < 2 {
             return Err(Failure::invalid("type at least two characters to look for").into());
         }
-        // One at a time: each holds a whole history in memory.
-        let _turn = self.inner.searching.lock().await;
+        let _turn = self.inner.histories.acquire().await.context("the hub ends")?;
         let mut found = Vec::new();
         for SessionInfo { name, .. } in self.seen_by(who).await? {
-            // Each terminal may give all there is room for; what is over is cut below, so that none is left out.
+            // Each terminal may give all there is room for; what is over is cut below.
             let hits = match self.sessions_of(&name).await?.place().find_lines(&name, &wanted, FOUND).await {
                 Ok(hits) => hits,
                 // It ended meanwhile, or its machine is gone.
@@ -110,8 +115,7 @@ impl Terminals {
             let named = hits.into_iter().map(|(above, line)| Found { name: name.clone(), above, line });
             found.push(named.collect::<Vec<_>>());
         }
-        let share = FOUND / found.len().max(1);
-        Ok(found.into_iter().flat_map(|hits| hits.into_iter().take(share.max(1))).take(FOUND).collect())
+        Ok(dealt(found, FOUND))
     }
 
     /// The screens that the caller sees and that are not as they know them: pairs of name and number. Needs `Look`.
@@ -157,26 +161,22 @@ impl Terminals {
     }
 
     /// Somebody holds the keyboard now; a holding before it may have ended by that.
-    pub(super) async fn taken(&self, hands: &Hands, before: Option<Ended>) -> Result<(), Error> {
+    pub(super) fn taken(&self, hands: &Hands, before: Option<Ended>) {
         let name = &hands.terminal;
         self.inner.stages.tell(name);
         let over = before.as_ref().map_or_else(String::new, |before| format!(", after {}", before.by.actor));
         let detail = format!("from {}{over}", hands.typist.address);
-        let mut tx = self.inner.db.write().await?;
         if let Some(before) = before {
-            self.inner.events.append(&mut tx, &Actor::Hub("terminals"), typed_event(name, &before)).await?;
+            self.inner.scribe.note(Actor::Hub("terminals"), typed_event(name, &before));
         }
-        self.inner.events.commit(tx, &hands.who.actor(), terminal_event("took-keyboard", name, detail)).await?;
-        Ok(())
+        self.inner.scribe.note(hands.who.actor(), terminal_event("took-keyboard", name, detail));
     }
 
     /// A holding ended.
-    pub(super) async fn handed_back(&self, name: &str, ended: Option<Ended>) -> Result<(), Error> {
-        let Some(ended) = ended else { return Ok(()) };
+    pub(super) fn handed_back(&self, name: &str, ended: Option<Ended>) {
+        let Some(ended) = ended else { return };
         self.inner.stages.tell(name);
-        let tx = self.inner.db.write().await?;
-        self.inner.events.commit(tx, &Actor::Hub("terminals"), typed_event(name, &ended)).await?;
-        Ok(())
+        self.inner.scribe.note(Actor::Hub("terminals"), typed_event(name, &ended));
     }
 
     /// A viewer left.
@@ -188,14 +188,26 @@ impl Terminals {
         self.inner.scribe.note(hands.who.actor(), event);
     }
 
-    /// Ends holdings that nobody types in. They are over at once; an error of one keeps none of the others from being told.
-    pub async fn settle_keyboards(&self) -> Result<(), Error> {
-        let mut told = Ok(());
+    /// Ends holdings that nobody types in.
+    pub fn settle_keyboards(&self) {
         for (name, ended) in self.inner.keyboards.expired(self.now()) {
-            told = told.and(self.handed_back(&name, Some(ended)).await);
+            self.handed_back(&name, Some(ended));
         }
-        told
     }
+}
+
+/// At most `most` of all hits, dealt out so that no terminal is left out: who has few gives all of them, and the others share
+/// the rest.
+fn dealt<T>(mut found: Vec<Vec<T>>, most: usize) -> Vec<T> {
+    let mut few: Vec<usize> = (0..found.len()).collect();
+    few.sort_by_key(|place| found[*place].len());
+    let mut room = most;
+    for (dealt, place) in few.iter().enumerate() {
+        let share = room / (few.len() - dealt);
+        found[*place].truncate(share);
+        room -= found[*place].len();
+    }
+    found.into_iter().flatten().collect()
 }
 
 /// There is no room for one more viewer.
@@ -220,9 +232,30 @@ fn bearer(who: &Who, name: &str) -> Bearer {
     let credential = match who {
         Who::Known(caller) => match caller.session {
             Some(session) => format!("session:{session}"),
-            None => caller.actor.to_string(),
+            None => who.identity(),
         },
-        Who::Guest(_) => who.words(),
+        Who::Guest(_) => who.identity(),
     };
     Bearer { credential, terminal: name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hits_are_dealt_out_so_that_none_is_left_out_and_no_room_is_lost() {
+        for (found, most, expected) in [
+            (vec![0, 0, 150, 0], 200, vec![0, 0, 150, 0]),
+            (vec![500, 0, 500], 200, vec![100, 0, 100]),
+            (vec![500, 3, 500], 200, vec![98, 3, 99]),
+            (vec![9; 10], 5, vec![0, 0, 0, 0, 0, 1, 1, 1, 1, 1]),
+            (vec![], 5, vec![]),
+        ] {
+            let hits = found.iter().enumerate().map(|(place, hits)| vec![place; *hits]).collect();
+            let dealt = dealt(hits, most);
+            let counts = (0..found.len()).map(|place| dealt.iter().filter(|other| **other == place).count());
+            assert_eq!(counts.collect::<Vec<_>>(), expected, "{found:?}");
+        }
+    }
 }

@@ -99,8 +99,8 @@ impl Terminals {
                 if let Err(error) = self.adopt(&machine, &listed).await {
                     tracing::warn!(machine = machine.name(), %error, "its sessions cannot be looked at");
                 }
-                if !away {
-                    let own = self.own(machine.name(), listed.clone());
+                if let Ok(Some(listed)) = machine.look() {
+                    let own = self.own(machine.name(), listed);
                     self.inner.lives.listed(look, Some(machine.name()), &own);
                 }
                 if let Err(error) = self.settle_ended().await {
@@ -123,7 +123,7 @@ impl Terminals {
     /// A machine has listed its sessions for the first time since it connected.
     fn begin(&self, machine: &Machine, listed: Vec<SessionInfo>) {
         let (room, name) = (self.clone(), machine.name().to_owned());
-        room.inner.lives.begun(&name);
+        room.inner.lives.begun(&name, !listed.is_empty());
         self.spawn(async move {
             if let Err(error) = room.resume_on(Some(&name), &listed).await {
                 tracing::warn!(machine = name, %error, "its terminals cannot be started again");
@@ -220,8 +220,8 @@ impl Terminals {
         let mut all = Vec::new();
         for machine in self.inner.whereabouts.machines() {
             let look = self.inner.lives.look();
-            // One that is away is not looked at.
-            let Ok(listed) = machine.list() else { continue };
+            // Neither one that is away nor one whose tmux does not run.
+            let Ok(Some(listed)) = machine.look() else { continue };
             let own = self.own(machine.name(), listed);
             self.inner.lives.listed(look, Some(machine.name()), &own);
             all.extend(own);

@@ -110,6 +110,7 @@ async fn an_agent_runs_on_its_machine_with_all_it_needs() {
     // Stopped while its machine is away, it ends as soon as that is back.
     pod.cut(&house.terminals).await;
     assert_eq!(refused(house.agents.stop(&who, far.id).await).kind, FailureKind::Outside);
+    assert!(house.auth.tokens(&who).await.unwrap().is_empty(), "its token still opens the hub");
     pod.connect(&house.terminals).await;
     house.agents.activate().await.unwrap();
     assert!(house.running().await.is_empty());

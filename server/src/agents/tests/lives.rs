@@ -38,7 +38,7 @@ proptest! {
         steps in proptest::collection::vec((0_i64..20_000, any::<bool>(), any::<bool>()), 1..300),
     ) {
         let (mut life, mut now) = (Life::default(), Timestamp::from_millis(0));
-        let (mut starts, mut live, mut lived) = (Vec::new(), false, None::<Timestamp>);
+        let (mut starts, mut live) = (Vec::new(), false);
         for (pause, dies, fails) in steps {
             now = now.plus(pause);
             if dies {
@@ -54,14 +54,12 @@ proptest! {
                     starts.push(now);
                     life.started(now);
                     live = true;
-                    lived = Some(now);
                 }
                 step => prop_assert_eq!(step, Step::Nothing),
             }
             // Nobody waits for longer than a minute.
             prop_assert!(life.not_before.is_none_or(|at| at.since(now) <= MINUTE));
         }
-        let _ = lived;
         // A session that dies at once: within any minute there are at most 1 + 2 + 4 + 8 + 16 + 32 s of waits, and each life
         // of five minutes gives that once more.
         for (n, start) in starts.iter().enumerate() {
@@ -124,6 +122,30 @@ async fn the_crew_rests_when_all_is_as_wanted_and_a_minute_was_quiet() {
     house.terminals.stop_session(&who.actor, &made.terminal).await.unwrap();
     house.agents.activate().await.unwrap();
     assert!(!house.agents.at_rest().await.unwrap(), "it should run, and does not");
+}
+
+#[tokio::test]
+async fn what_is_done_once_is_not_done_again_because_the_hub_was_away() {
+    let (mut house, who) = (House::begun().await, Caller::cli());
+    house.program("brief", "sleep 1; echo done >> \"$PWD/times\"");
+    let once = AgentDraft { command: vec!["brief".into()], restart_on_exit: false, ..draft("once", "shell") };
+    let (once, stays) = (house.made(once).await, house.made(draft("stays", "shell")).await);
+    for agent in [&once, &stays] {
+        house.agents.start(&who, agent.id).await.unwrap();
+    }
+    until("its end", || async { house.running().await.len() == 1 }).await;
+    house.restart().await;
+    let view = house.get(&once).await;
+    assert_eq!((view.state, view.wanted), (AgentState::Stopped, Wanted::Stopped));
+    assert!(view.problem.unwrap().contains("while the hub did not look"));
+    assert_eq!(house.get(&stays).await.state, AgentState::Running);
+
+    // After a new boot nothing runs, and all that is wanted is started.
+    house.agents.start(&who, once.id).await.unwrap();
+    let socket = socket(&house.folder);
+    std::process::Command::new("tmux").arg("-S").arg(socket).arg("kill-server").output().unwrap();
+    house.restart().await;
+    assert_eq!(house.running().await.len(), 2);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    error::{Error, Failure},
+    error::{Error, Failure, FailureKind},
     terminals::{
         feed::{Feed, Next, Pace},
         place::Place,
@@ -40,8 +40,9 @@ const TYPED: usize = 64;
 /// Sessions watched at once by one hub, and told of.
 const MOST: usize = 256;
 
-/// What the hub was told of the sessions. Locked from the look to the word, so that no older list comes after a newer one.
-type Told = Mutex<Option<Vec<SessionInfo>>>;
+/// What the hub was told of the sessions, if it was; inside that is `None` where tmux does not run. Locked from the look to the
+/// word, so that no older list comes after a newer one.
+type Told = Mutex<Option<Option<Vec<SessionInfo>>>>;
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
@@ -95,7 +96,7 @@ impl Holder {
                     channels.retain(|_, channel| !channel.keys.is_closed());
                     if channels.len() < MOST {
                         channels.insert(channel, self.show(channel, session, out.clone()));
-                    } else if out.send(json(&Word::Ended { channel })).await.is_err() {
+                    } else if out.send(json(&Word::Lost { channel })).await.is_err() {
                         return;
                     }
                 }
@@ -114,10 +115,10 @@ impl Holder {
     /// Says which sessions run, if that has changed. `None`: the link is cut.
     async fn tell_sessions(&self, out: &mpsc::Sender<Bytes>, told: &Told) -> Option<()> {
         let mut told = told.lock().await;
-        match self.sessions.place().list().await {
+        match self.sessions.place().look().await {
             Ok(mut sessions) if told.as_ref() != Some(&sessions) => {
                 *told = Some(sessions.clone());
-                sessions.truncate(MOST);
+                sessions.iter_mut().for_each(|sessions| sessions.truncate(MOST));
                 out.send(json(&Word::Sessions { sessions })).await.ok()
             }
             Ok(_) => Some(()),
@@ -183,17 +184,23 @@ impl Holder {
         let (sessions, ended) = (self.sessions.clone(), end.clone());
         self.tasks.spawn(async move {
             let showing = async {
-                match sessions.watch(&session).await {
+                let last = match sessions.watch(&session).await {
                     Ok(watch) => {
                         let feed = watch.feed().clone();
                         tokio::select! {
                             () = show(watch, channel, &out, credit) => {}
                             () = types(&feed, channel, &out, typed) => {}
                         }
+                        Word::Ended { channel }
                     }
-                    Err(error) => tracing::info!(terminal = session, %error, "cannot be shown to the hub"),
-                }
-                let _ = out.send(json(&Word::Ended { channel })).await;
+                    Err(Error::Refused(failure)) if failure.kind == FailureKind::NotFound => Word::Ended { channel },
+                    // It may run all the same: tmux does not answer.
+                    Err(error) => {
+                        tracing::warn!(terminal = session, %error, "cannot be shown to the hub");
+                        Word::Lost { channel }
+                    }
+                };
+                let _ = out.send(json(&last)).await;
             };
             tokio::select! {
                 () = showing => {}

@@ -56,6 +56,8 @@ struct State {
     link: Option<Link>,
     /// What it said last, also while it is away. Times are the hub's.
     sessions: Vec<SessionInfo>,
+    /// Whether tmux runs there.
+    serves: bool,
     /// The last output of each by its machine's clock, which may be wrong: another value means output now.
     clocks: HashMap<String, Timestamp>,
     /// Since when it is not there; `None` while it is.
@@ -99,6 +101,8 @@ pub(super) enum Shown {
     Resized(u16, u16),
     /// The session has ended.
     Ended,
+    /// It cannot be shown now.
+    Lost,
     /// Keys were not typed, and why.
     Untyped(String),
 }
@@ -107,7 +111,7 @@ impl Machine {
     /// A machine that is not there yet.
     pub(in crate::terminals) fn new(name: &str, clock: Clock) -> Self {
         let state =
-            State { link: None, sessions: Vec::new(), clocks: HashMap::new(), away: Some(clock.now()), links: 0 };
+            State { link: None, sessions: Vec::new(), serves: false, clocks: HashMap::new(), away: Some(clock.now()), links: 0 };
         Self(Arc::new(Own { name: name.to_owned(), clock, state: Mutex::new(state), changes: watch::Sender::new(0) }))
     }
 
@@ -197,6 +201,7 @@ impl Machine {
                 return rules::size(cols, rows).is_err() || link.show(channel, Shown::Resized(cols, rows));
             }
             Frame::Word(Word::Ended { channel }) => return link.show(channel, Shown::Ended),
+            Frame::Word(Word::Lost { channel }) => return link.show(channel, Shown::Lost),
             Frame::Word(Word::Untyped { channel, why }) => {
                 return link.show(channel, Shown::Untyped(clean(&why, WORDS)));
             }
@@ -218,7 +223,8 @@ impl Machine {
                 }
             }
             Frame::Word(Word::Sessions { sessions }) => {
-                state.take_sessions(sessions, self.0.clock.now());
+                state.serves = sessions.is_some();
+                state.take_sessions(sessions.unwrap_or_default(), self.0.clock.now());
                 state.away = None;
                 drop(guard);
                 self.changed();
@@ -227,11 +233,11 @@ impl Machine {
         true
     }
 
-    /// The sessions that run there now.
-    pub(in crate::terminals) fn list(&self) -> Result<Vec<SessionInfo>, Error> {
+    /// The sessions that run there now; `None` where tmux does not run at all.
+    pub(in crate::terminals) fn look(&self) -> Result<Option<Vec<SessionInfo>>, Error> {
         let state = self.lock();
         match state.away {
-            None => Ok(state.sessions.clone()),
+            None => Ok(state.serves.then(|| state.sessions.clone())),
             Some(_) => Err(self.absent().into()),
         }
     }
@@ -418,7 +424,7 @@ impl Shown {
     fn length(&self) -> usize {
         match self {
             Self::Snapshot(bytes) | Self::More(bytes) => bytes.len(),
-            Self::Resized(..) | Self::Ended | Self::Untyped(_) => 0,
+            Self::Resized(..) | Self::Ended | Self::Lost | Self::Untyped(_) => 0,
         }
     }
 }

@@ -25,7 +25,7 @@ enum End {
     Ended,
     /// The link is cut.
     Cut,
-    /// The screen is lost; another snapshot brings it back.
+    /// The screen is lost, or cannot be shown; another attempt brings it back.
     Lost,
 }
 
@@ -73,6 +73,7 @@ async fn pump(sessions: &Sessions, feed: &Arc<Feed>, mut channel: Channel) -> En
             shown = channel.next() => match shown {
                 None => return End::Cut,
                 Some(Shown::Ended) => return End::Ended,
+                Some(Shown::Lost) => return End::Lost,
                 Some(Shown::Untyped(why)) => feed.untyped(why),
                 Some(Shown::Resized(cols, rows)) => feed.resized(cols, rows),
                 Some(Shown::Snapshot(bytes)) => {

@@ -76,8 +76,9 @@ pub(super) enum Ask {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Word {
-    /// All sessions that run; said first, and at every change.
-    Sessions { sessions: Vec<SessionInfo> },
+    /// All sessions that run; said first, and at every change. `None`: tmux itself does not run, which says nothing about how
+    /// they ended.
+    Sessions { sessions: Option<Vec<SessionInfo>> },
     /// A piece of an answer.
     Lines { id: u64, lines: Vec<String> },
     /// The answer, or its end.
@@ -86,6 +87,8 @@ pub(super) enum Word {
     Resized { channel: u32, cols: u16, rows: u16 },
     /// The session on this channel has ended, or does not run.
     Ended { channel: u32 },
+    /// The session on this channel cannot be shown now.
+    Lost { channel: u32 },
     /// Keys could not be typed.
     Untyped { channel: u32, why: String },
 }

@@ -185,9 +185,11 @@ async fn a_machine_starts_again_only_what_did_not_end() {
     pod.connect(&hub).await;
     until("its end", async || hub.log("ended").await == ["done", "later"]).await;
     assert_eq!((hub.live().await, hub.wanted().await), (vec!["only".to_owned()], vec!["only".to_owned()]));
-    // It is started anew.
-    pod.cut().await;
+    // It is started anew. Its tmux goes first, and the hub may still see that.
     pod.tmux(&["kill-server"]);
+    until("the end of tmux", async || hub.live().await.is_empty()).await;
+    hub.room.settle_ended().await.expect("written");
+    pod.cut().await;
     pod.connect(&hub).await;
     until("its return", async || hub.live().await == ["only"]).await;
     assert_eq!(hub.log("ended").await, ["done", "later"]);
@@ -262,6 +264,28 @@ async fn a_session_started_by_hand_is_a_terminal_while_it_runs() {
 }
 
 #[tokio::test]
+async fn a_paste_is_in_brackets_where_the_program_wants_it_so() {
+    let hub = Hub::new().await;
+    for (name, asks, arrives) in [("plain", "", "one^Mtwo"), ("asks", "\\033[?2004h", "^[[200~one^Mtwo^[[201~")] {
+        let script = format!("stty raw -echo; printf '{asks}READY'; exec cat -v");
+        let draft = TerminalDraft {
+            name: name.to_owned(),
+            command: ["sh", "-c", &script].map(str::to_owned).to_vec(),
+            folder: "/".to_owned(),
+            machine: None,
+        };
+        hub.room.start(&Caller::cli(), draft).await.expect("starts");
+        let screen = async || hub.room.screen_text(name).await.expect("its screen").join("");
+        until("the program", async || screen().await.contains("READY")).await;
+        let (hands, _eyes) = hub.room.join(Who::Known(Caller::cli()), name, "192.0.2.1").await.expect("joins");
+        until("what it asked for", async || hands.feed.pastes_in_brackets() != asks.is_empty()).await;
+        hands.ask(Request::Paste { text: "one\ntwo".to_owned() }).await.expect("pastes");
+        until("the paste", async || screen().await.contains("two")).await;
+        assert_eq!(screen().await, format!("READY{arrives}"));
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_does_not_arrive_takes_the_keyboard_and_counts_for_nothing() {
     let hub = Hub::new().await;
     let mut pod = Pod::new(&hub).await;
@@ -271,10 +295,11 @@ async fn a_key_that_does_not_arrive_takes_the_keyboard_and_counts_for_nothing() 
     until("away", async || hub.room.away("pod").is_some()).await;
     assert_eq!(refused(hands.typed(b"lost").await).kind, FailureKind::Outside);
     assert!(hands.holds());
-    assert_eq!(hub.log("took-keyboard").await, ["a"]);
+    until("the word of it", async || hub.log("took-keyboard").await == ["a"]).await;
     pod.connect(&hub).await;
     until("the way for keys", async || hands.typed(b"kept\r").await.is_ok()).await;
     hands.ask(Request::HandBack).await.expect("handed back");
+    until("the word of it", async || !hub.log("typed").await.is_empty()).await;
     let all = hub.events.after(0, 1000).await.expect("events");
     let typed: Vec<_> = all.iter().filter(|event| event.kind == "typed").map(|event| event.detail.as_str()).collect();
     assert_eq!(typed, ["cli typed 5 bytes from 127.0.0.1, then handed it back"]);

@@ -31,7 +31,7 @@ impl Served {
 
     async fn lists(&self, sessions: Vec<SessionInfo>) {
         let mut changes = self.machine.changes();
-        self.out.send(json(&Word::Sessions { sessions })).await.expect("sent");
+        self.out.send(json(&Word::Sessions { sessions: Some(sessions) })).await.expect("sent");
         changes.changed().await.expect("told");
     }
 
