@@ -8,7 +8,7 @@ const NASTY = '<img src=x onerror=alert(1)>"\'</script><script>alert(2)</script>
 
 scene('markup in prompts, names and labels is shown as text and runs nowhere', async ({ hub, page }) => {
     await setUp(page, hub);
-    hub.command(['token', 'create', '--name', '<b>bold</b><script>alert(3)</script>', '--agent', 'a']);
+    hub.command(['token', 'create', '--name', '<b>bold</b><script>alert(3)</script>', '--agent', 'a', '--outside']);
     await open(page, '/images');
     await fillForm(page, { prompt: NASTY, steps: 2 });
     await drawButton(page).click();

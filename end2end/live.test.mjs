@@ -21,7 +21,7 @@ scene('what one tab draws is in the other within two seconds', async ({ hub, pag
     await inGallery(other, words).locator('img').first().waitFor({ timeout: 2_000 });
     // What the command line changes comes too.
     await open(other, '/overview');
-    hub.command(['token', 'create', '--name', 'made beside it', '--agent', 'b']);
+    hub.command(['token', 'create', '--name', 'made beside it', '--agent', 'b', '--outside']);
     await other.getByText('made beside it').first().waitFor({ timeout: 4_000 });
 });
 
@@ -40,7 +40,7 @@ scene('what changes between the render of a page and its first word from the hub
     });
     await page.goto('/overview');
     await until('the page asks', async () => asked === 1);
-    hub.command(['token', 'create', '--name', 'made in between', '--agent', 'b']);
+    hub.command(['token', 'create', '--name', 'made in between', '--agent', 'b', '--outside']);
     release();
     await page.getByText('made in between').first().waitFor({ timeout: 6_000 });
     assert.equal(asked, 2);

@@ -69,7 +69,7 @@ scene('from the set-up link to a picture, the same again, a cancelled one, and b
 
 scene('who opens a picture and comes back finds the gallery as it was', async ({ hub, page, watch }) => {
     await setUp(page, hub);
-    const tokens = Object.fromEntries(['a', 'b'].map(agent => [agent, hub.command(['token', 'create', '--name', agent, '--agent', agent])]));
+    const tokens = Object.fromEntries(['a', 'b'].map(agent => [agent, hub.command(['token', 'create', '--name', agent, '--agent', agent, '--outside'])]));
     const ask = (agent, prompt) => askAs(hub, tokens[agent], { prompt, steps: 1, width: 64, height: 64 });
     for (let n = 1; n <= 64; n += 1) await ask('a', `tile ${n} of many`);
     await ask('b', 'somebody else');

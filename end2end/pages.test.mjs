@@ -70,7 +70,7 @@ scene('the filled screens are accessible and fit', async ({ hub, page, context, 
     const comfyui = await startComfyui();
     try {
         await setUp(page, hub);
-        hub.command(['token', 'create', '--name', 'claude on the build machine', '--agent', 'a', '--expires', '90d']);
+        hub.command(['token', 'create', '--name', 'claude on the build machine', '--agent', 'a', '--outside', '--expires', '90d']);
         await (await context()).newPage().then(async other => { await other.goto('/login'); await signIn(other); await other.waitForURL('**/overview'); });
         await open(page, '/images');
         const prompts = ['Harbour at dusk, grain', 'Two joined nodes, a logo on paper', 'Meadow in flat layers', 'Error page: an eclipse over a very wide horizon, no text, no people'];

@@ -26,7 +26,7 @@ try {
     const page = await context.newPage();
     await setUp(page, hub);
     const tokens = Object.fromEntries(['a', 'b', 'c', 'd'].map(agent =>
-        [agent, hub.command(['token', 'create', '--name', `agent ${agent}`, '--agent', agent])]));
+        [agent, hub.command(['token', 'create', '--name', `agent ${agent}`, '--agent', agent, '--outside'])]));
     // One after the other, as agents at work do.
     await open(page, '/images');
     for (const [n, [agent, prompt]] of ASKED.entries()) {

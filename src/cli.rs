@@ -35,6 +35,20 @@ pub(crate) enum Command {
     Mcp(McpArgs),
 }
 
+impl Command {
+    /// Whether the answer is asked for as JSON, and so is a refusal.
+    pub(crate) const fn json(&self) -> bool {
+        match self {
+            Self::User(UserCommand::Create(args)) => args.json,
+            Self::Token(TokenCommand::Create(args)) => args.json,
+            Self::Terminal(TerminalCommand::List(args)) => args.json,
+            Self::Terminal(TerminalCommand::Start(args)) => args.json,
+            Self::Terminal(TerminalCommand::Stop(args)) => args.json,
+            Self::Serve(_) | Self::Setup(_) | Self::Runner(_) | Self::Mcp(_) => false,
+        }
+    }
+}
+
 #[derive(Subcommand)]
 pub(crate) enum UserCommand {
     /// Make an account. Works beside a running hub.
@@ -68,7 +82,7 @@ pub(crate) struct TerminalList {
     /// Folder of the hub's data.
     #[arg(long, env = "CENTRAL_MCP_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Print JSON.
+    /// Print JSON, also of an error.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -89,7 +103,7 @@ pub(crate) struct TerminalStart {
     /// Folder of the hub's data.
     #[arg(long, env = "CENTRAL_MCP_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Print the terminal as JSON.
+    /// Print the terminal as JSON, also an error.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -101,7 +115,7 @@ pub(crate) struct TerminalStop {
     /// Folder of the hub's data.
     #[arg(long, env = "CENTRAL_MCP_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Print the terminal as JSON.
+    /// Print the terminal as JSON, also an error.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -145,9 +159,12 @@ pub(crate) struct TokenCreate {
     /// viewer, agent or operator.
     #[arg(long, default_value = "agent")]
     pub(crate) role: Role,
-    /// The agent it speaks for.
+    /// The agent it speaks for, one of the page Agents.
     #[arg(long, value_name = "SLUG")]
     pub(crate) agent: Option<String>,
+    /// The agent works elsewhere and is not on the page Agents: the name is its own.
+    #[arg(long, requires = "agent")]
+    pub(crate) outside: bool,
     /// When it stops working, such as 90d, 12w or 1y. [default: never]
     #[arg(long, value_name = "AGE", value_parser = days)]
     pub(crate) expires: Option<u32>,

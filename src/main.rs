@@ -6,6 +6,7 @@ mod commands;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use server::error::{Failure, FailureKind};
 
 /// A call makes and frees hundreds of small pieces on two or three threads. The system's allocator, whose threads wait for each
 /// other, made a quarter of a call's processor time of that. Without huge pages: those of an idle hub would take 14 MB more.
@@ -17,9 +18,11 @@ static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> ExitCode {
     // One crypto provider for the whole program, chosen before the first TLS use.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
-        return fail(&anyhow::anyhow!("the TLS provider is already set"));
+        return fail(&anyhow::anyhow!("the TLS provider is already set"), false);
     }
-    let result = match cli::Cli::parse().command {
+    let command = cli::Cli::parse().command;
+    let json = command.json();
+    let result = match command {
         cli::Command::Serve(args) => commands::serve::run(args).await,
         cli::Command::User(cli::UserCommand::Create(args)) => commands::user::create(args).await,
         cli::Command::Token(cli::TokenCommand::Create(args)) => commands::token::create(args).await,
@@ -32,13 +35,24 @@ async fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+        Err(error) => fail(&error, json),
     }
 }
 
-fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("central-mcp: {}", shown(error));
-    if error.downcast_ref::<server::error::Failure>().is_some() { ExitCode::from(3) } else { ExitCode::FAILURE }
+/// Says why on standard error; to who asked for JSON as the REST door says it: `{"kind": …, "message": …}`.
+fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
+    let refused = error.downcast_ref::<Failure>();
+    let kind = match refused {
+        Some(failure) => failure.kind,
+        None if error.is::<commands::terminal::NoHub>() => FailureKind::Outside,
+        None => FailureKind::Internal,
+    };
+    let message = shown(error);
+    match serde_json::to_string(&Failure::new(kind, &message)) {
+        Ok(line) if json => eprintln!("{line}"),
+        _ => eprintln!("central-mcp: {message}"),
+    }
+    if refused.is_some() { ExitCode::from(3) } else { ExitCode::FAILURE }
 }
 
 /// The error as a terminal may show it. A hub, a server or a file may have had a part in the words, and a control character of

@@ -70,6 +70,12 @@ async fn a_token_made_beside_a_running_hub_works_at_once() {
     let alone = token(folder.path(), "viewer");
     assert!(alone.starts_with("cmcp_") && !alone.contains(char::is_whitespace), "{alone}");
     assert_eq!(hub.client(&alone).call("list_services", json!({})).await.status, StatusCode::OK);
+    let operator = hub.client(&token(folder.path(), "operator"));
+    let draft = json!({
+        "slug": "b", "name": "Builder", "role": "", "profile": "shell", "model": "", "command": [], "environment": [],
+        "folder": "", "machine": null, "restart_on_exit": false,
+    });
+    assert_eq!(operator.call("create_agent", json!({ "draft": draft })).await.status, StatusCode::OK);
     let args = ["token", "create", "--name", "claude", "--role", "agent", "--agent", "b", "--expires", "90d", "--json"];
     let made: Value = serde_json::from_str(&done(folder.path(), &args, "")).unwrap();
     let view = &made["token"];
@@ -85,12 +91,73 @@ async fn a_token_made_beside_a_running_hub_works_at_once() {
 fn tokens_that_cannot_be_are_refused() {
     let folder = Folder::new();
     let token = |extra: &[&str]| run(folder.path(), &[&["token", "create"], extra].concat(), "");
+    // No hub was ever here, and none is made.
+    ends_with(&token(&["--name", "x"]), 3, "there is no hub in");
+    assert!(!folder.path().exists(), "a folder that was mistyped is left alone");
+    let _hub = Hub::start(folder.path());
     ends_with(&token(&["--name", "x", "--role", "owner"]), 3, "owner");
     ends_with(&token(&["--name", ""]), 3, "name");
-    ends_with(&token(&["--name", "x", "--agent", "Not A Slug"]), 3, "agent");
+    ends_with(&token(&["--name", "x", "--agent", "Not A Slug", "--outside"]), 3, "agent");
+    // An agent that nobody made, unless it is said that it works elsewhere.
+    ends_with(
+        &token(&["--name", "x", "--agent", "nobody"]),
+        3,
+        "there is no agent \"nobody\" on this hub (there are: none)",
+    );
+    assert_eq!(token(&["--name", "x", "--outside"]).status.code(), Some(2), "nobody is named");
+    assert!(token(&["--name", "x", "--agent", "nobody", "--outside"]).status.success());
     assert_eq!(token(&["--name", "x", "--expires", "soon"]).status.code(), Some(2));
     assert_eq!(token(&["--name", "x", "--expires", "0d"]).status.code(), Some(2));
     assert_eq!(token(&[]).status.code(), Some(2));
+}
+
+#[test]
+fn where_no_hub_runs_one_line_says_so_and_what_to_do() {
+    let folder = Folder::new();
+    let place = folder.path().display().to_string();
+    let expected = format!(
+        "central-mcp: no hub runs on {place}; start one with `central-mcp serve --data {place}`, or name its folder with --data\n"
+    );
+    for args in [&["terminal", "list"][..], &["terminal", "start", "one"], &["terminal", "stop", "one"]] {
+        let output = run(folder.path(), args, "");
+        ends_with(&output, 1, "no hub runs");
+        assert_eq!(ended(&output).1, expected, "one plain line");
+    }
+    assert!(!folder.path().exists());
+}
+
+/// The error of a command that was asked for JSON.
+#[track_caller]
+fn refusal(output: &Output, code: i32) -> Value {
+    let (ended, said) = ended(output);
+    assert_eq!(ended, Some(code), "{said}");
+    assert!(output.stdout.is_empty(), "a script reads no half answer");
+    let mut lines = said.lines();
+    let line = lines.next().unwrap();
+    assert_eq!(lines.next(), None, "one line: {said}");
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+#[test]
+fn who_asks_for_json_is_refused_in_json() {
+    let folder = Folder::new();
+    let ask = |args: &[&str]| run(folder.path(), &[args, &["--json"]].concat(), "");
+    for args in [&["terminal", "list"][..], &["terminal", "start", "one"], &["terminal", "stop", "one"]] {
+        let said = refusal(&ask(args), 1);
+        assert_eq!(said["kind"], "outside", "{said}");
+        assert!(said["message"].as_str().unwrap().starts_with("no hub runs on"), "{said}");
+    }
+    let _hub = Hub::start(folder.path());
+    for (args, kind) in [
+        (&["terminal", "start", "a.b"][..], "invalid"),
+        (&["terminal", "stop", "none"], "not_found"),
+        (&["terminal", "start", "two", "--folder", "/no/such/folder"], "invalid"),
+        (&["token", "create", "--name", "x", "--agent", "nobody"], "invalid"),
+    ] {
+        let said = refusal(&ask(args), 3);
+        assert_eq!(said["kind"], kind, "{args:?}: {said}");
+        assert!(said["message"].as_str().is_some_and(|words| !words.is_empty()), "{said}");
+    }
 }
 
 /// Answers of the conversation, one a line.
@@ -189,9 +256,9 @@ async fn a_hub_that_is_asked_to_end_ends_in_order_and_takes_its_work_up_again() 
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_are_told_the_address_that_is_configured_and_not_the_one_a_page_came_by() {
     let folder = Folder::new();
-    let token = token(folder.path(), "operator");
     // Its public address says localhost.
     let hub = Hub::start_with_oauth(folder.path());
+    let token = token(folder.path(), "operator");
     let page = |hub: &Hub| {
         let client = crate::client::Client::new(&format!("http://127.0.0.1:{}", hub.port), Some(&token));
         async move { client.get("/connect").await }

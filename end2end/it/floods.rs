@@ -98,7 +98,7 @@ async fn floods_leave_other_terminals_quick_and_memory_bounded() {
         socket.set_recv_buffer_size(2_048).expect("a small buffer");
         let stream = socket.connect(([127, 0, 0, 1], scene.hub.port).into()).await.expect("connects");
         let bearer = format!("Bearer {}", scene.operator);
-        client_async(asked(&scene.hub, "one", &[("authorization", &bearer)]), stream).await.expect("opens")
+        client_async(asked(scene.hub.port, "one", &[("authorization", &bearer)]), stream).await.expect("opens")
     };
     scene.stays_quick("yes, with one who never reads", time).await;
     assert!(seen.load(Ordering::Relaxed) > 10_000, "the flood is shown");

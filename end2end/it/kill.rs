@@ -82,6 +82,7 @@ async fn ask(client: &Client, round: usize, dice: &mut Dice, told: &mut Told) {
 async fn killed_twenty_times_during_a_hundred_jobs_it_loses_none_and_draws_none_twice() {
     let _turn = TURN.lock().await;
     let (folder, mut dice, mut told) = (Folder::new(), Dice::new(), Told::default());
+    drop(Hub::start(folder.path()));
     let token = token(folder.path(), "operator");
     for round in 0..KILLS {
         let hub = Hub::start(folder.path());
@@ -196,6 +197,7 @@ async fn ask_together(client: &Client, round: usize, counts: &[u64], answered: &
 async fn killed_in_twenty_rounds_of_a_hundred_jobs_beside_services_that_live_on() {
     let _turn = TURN.lock().await;
     let (folder, mut dice, mut told) = (Folder::in_memory(), Dice::new(), Told::default());
+    drop(Hub::start(folder.path()));
     let token = token(folder.path(), "operator");
     let mut fakes = Vec::new();
     for _ in 0..SERVICES {
@@ -294,6 +296,7 @@ async fn drawn_once(folder: &Folder, fakes: &[Fake], kills: &[i64]) -> usize {
 /// ended, and how often it was submitted.
 async fn killed_while_a_service_works(prompt: &str) -> (Value, usize) {
     let (folder, fake) = (Folder::new(), Fake::serve(fake::MODEL).await);
+    drop(Hub::start(folder.path()));
     let token = token(folder.path(), "operator");
     let hub = Hub::start(folder.path());
     let client = hub.client(&token);

@@ -16,6 +16,7 @@ mod floods;
 mod kill;
 mod oauth;
 mod program;
+mod restart;
 mod runner;
 mod runner_link;
 mod strangers;

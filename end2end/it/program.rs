@@ -96,7 +96,7 @@ pub(crate) fn done(data: &Path, args: &[&str], input: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// A new token of `role`.
+/// A new token of `role`, for a hub that was started once.
 pub(crate) fn token(data: &Path, role: &str) -> String {
     done(data, &["token", "create", "--name", role, "--role", role], "")
 }

@@ -39,7 +39,9 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) async fn open(hub: &Hub, token: &str, name: &str) -> Self {
-        Self::of(asked(hub, name, &[("authorization", &format!("Bearer {token}"))])).await.expect("the socket opens")
+        Self::of(asked(hub.port, name, &[("authorization", &format!("Bearer {token}"))]))
+            .await
+            .expect("the socket opens")
     }
 
     pub(crate) async fn of(request: Request<()>) -> Result<Self, Error> {
@@ -116,9 +118,8 @@ impl Line {
 }
 
 /// A request for a socket.
-pub(crate) fn asked(hub: &Hub, name: &str, headers: &[(&'static str, &str)]) -> Request<()> {
-    let mut request =
-        format!("ws://127.0.0.1:{}/terminals/{name}/ws", hub.port).into_client_request().expect("a request");
+pub(crate) fn asked(port: u16, name: &str, headers: &[(&'static str, &str)]) -> Request<()> {
+    let mut request = format!("ws://127.0.0.1:{port}/terminals/{name}/ws").into_client_request().expect("a request");
     for (key, value) in headers {
         request.headers_mut().insert(*key, value.parse().expect("a header"));
     }
@@ -324,13 +325,13 @@ async fn strangers_foreign_pages_and_wrong_tickets_are_refused() {
     };
     let knock = |name: &str, cookie: &str, origin: &str, host: &str, words: &str| {
         let headers = [("cookie", cookie), ("origin", origin), ("host", host), ("sec-websocket-protocol", words)];
-        asked(&hub, name, &headers)
+        asked(hub.port, name, &headers)
     };
 
-    assert_eq!(refused(asked(&hub, "one", &[])).await, 401, "nobody");
-    assert_eq!(refused(asked(&hub, "one", &[("authorization", "Bearer cmcp_wrong")])).await, 401, "a wrong token");
+    assert_eq!(refused(asked(hub.port, "one", &[])).await, 401, "nobody");
+    assert_eq!(refused(asked(hub.port, "one", &[("authorization", "Bearer cmcp_wrong")])).await, 401, "a wrong token");
     assert_eq!(
-        refused(asked(&hub, "one", &[("authorization", &format!("Bearer {operator}")), ("host", "evil.example")]))
+        refused(asked(hub.port, "one", &[("authorization", &format!("Bearer {operator}")), ("host", "evil.example")]))
             .await,
         421
     );
@@ -338,7 +339,7 @@ async fn strangers_foreign_pages_and_wrong_tickets_are_refused() {
     assert_eq!(refused(knock("one", &cookie, &home, &host, "terminal, ticket.00")).await, 403, "a guessed ticket");
     let good = ticket(&cookie, "one").await;
     assert_eq!(refused(knock("one", &cookie, "http://evil.example", &host, &good)).await, 403, "a foreign page");
-    let request = asked(&hub, "one", &[("cookie", &cookie), ("host", &host), ("sec-websocket-protocol", &good)]);
+    let request = asked(hub.port, "one", &[("cookie", &cookie), ("host", &host), ("sec-websocket-protocol", &good)]);
     assert_eq!(refused(request).await, 403, "no page at all");
     let theirs = ticket(&other, "one").await;
     assert_eq!(refused(knock("one", &cookie, &home, &host, &theirs)).await, 403, "another session's ticket");

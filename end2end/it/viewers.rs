@@ -81,9 +81,78 @@ async fn guests_and_those_who_may_only_look_change_nothing() {
         typist.types("echo still'' here\r").await;
         line.sees("still here").await;
         assert_eq!((line.state["cols"].clone(), line.state["rows"].clone()), size);
-        assert_eq!(line.state["keyboard"]["holder"], "token:operator");
+        // Facts come a little after the picture.
+        line.until("who types", |line| line.state["keyboard"]["holder"] == "token:operator").await;
         assert!(!line.seen.contains("from a looker"), "{}", line.seen);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agents_token_shows_its_own_terminal_and_no_other() {
+    let (folder, hub, operator) = scene().await;
+    let operating = hub.client(&operator);
+    let draft = json!({
+        "slug": "fox", "name": "Fox", "role": "", "profile": "shell", "model": "", "command": ["cat"], "environment": [],
+        "folder": "", "machine": null, "restart_on_exit": false,
+    });
+    let fox = operating.call("create_agent", json!({ "draft": draft })).await.json();
+    operating.call("start_agent", json!({ "id": fox["id"] })).await.json();
+    let mut typist = Line::open(&hub, &operator, "one").await;
+    operating.call("record_terminal", json!({ "name": "one", "on": true })).await.json();
+    typist.until("it records", |line| line.state["recording"].is_i64()).await;
+    typist.types("echo for'' nobody else\r").await;
+    typist.sees("for nobody else").await;
+    operating.call("record_terminal", json!({ "name": "one", "on": false })).await.json();
+    typist.until("it records no more", |line| line.state["recording"].is_null()).await;
+    let cast = operating.call("list_recordings", json!({ "name": "one" })).await.json()[0]["id"].clone();
+    let cast = format!("/casts/{}.cast", cast.as_str().expect("an id"));
+
+    let make = |role: &str, agent: &[&str]| {
+        done(folder.path(), &[&["token", "create", "--name", "t", "--role", role], agent].concat(), "")
+    };
+    let own = make("agent", &["--agent", "fox"]);
+    for (secret, terminals) in [
+        (own.clone(), json!(["agent-fox"])),
+        (make("agent", &["--agent", "owl", "--outside"]), json!([])),
+        (make("viewer", &["--agent", "owl", "--outside"]), json!([])),
+        (make("agent", &[]), json!([])),
+        // What an operator chose: these see all.
+        (make("operator", &["--agent", "fox"]), json!(["agent-fox", "one"])),
+        (make("viewer", &[]), json!(["agent-fox", "one"])),
+    ] {
+        let sees_one = terminals == json!(["agent-fox", "one"]);
+        let status = if sees_one { 200 } else { 403 };
+        let client = hub.client(&secret);
+        let call = async |name: &str, arguments: Value| client.call(name, arguments).await;
+        let names =
+            |list: &Value| list.as_array().expect("a list").iter().map(|it| it["name"].clone()).collect::<Value>();
+        assert_eq!(names(&call("list_terminals", json!({})).await.json()), terminals);
+        assert_eq!(names(&call("terminal_screens", json!({ "known": [] })).await.json()), terminals);
+        let found = call("find_history", json!({ "text": "nobody else" })).await.json();
+        assert_eq!(found.as_array().is_some_and(|lines| !lines.is_empty()), sees_one, "{found}");
+        let one = json!({ "name": "one", "lines": 100 });
+        assert_eq!(call("terminal_history", one).await.status.as_u16(), status, "{terminals}");
+        for doing in ["terminal_ticket", "list_recordings"] {
+            assert_eq!(call(doing, json!({ "name": "one" })).await.status.as_u16(), status, "{doing} {terminals}");
+        }
+        assert_eq!(client.get(&cast).await.status.as_u16(), status, "the recording, {terminals}");
+        let mut line = Line::open(&hub, &secret, "one").await;
+        if sees_one {
+            line.sees("for nobody else").await;
+        } else {
+            line.closes(4001).await;
+            assert_eq!(line.seen, "");
+        }
+        let events = call("overview", json!({})).await.json()["events"].clone();
+        let told = events.as_array().expect("events").iter().any(|event| event["topic"] == "terminals");
+        assert_eq!(told, sees_one, "{events}");
+    }
+    // Its own it sees by every door.
+    let client = hub.client(&own);
+    let history = client.call("terminal_history", json!({ "name": "agent-fox", "lines": 100 })).await;
+    assert_eq!(history.status.as_u16(), 200);
+    let mut line = Line::open(&hub, &own, "agent-fox").await;
+    line.until("a state", |line| line.state["may_type"] == false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -56,7 +56,7 @@ let hub, url, headers, token;
 before(async () => {
     hub = await Program.start();
     url = `${hub.origin}/mcp`;
-    token = hub.command(['token', 'create', '--name', 'end2end', '--role', 'agent', '--agent', 'fox']);
+    token = hub.command(['token', 'create', '--name', 'end2end', '--role', 'agent', '--agent', 'fox', '--outside']);
     headers = { Authorization: `Bearer ${token}` };
 });
 

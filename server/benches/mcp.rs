@@ -97,16 +97,6 @@ impl Server {
 
     /// The program that ships, on a fresh folder, with its log as it is by default.
     fn hub(program: &str, folder: &Path) -> anyhow::Result<Self> {
-        let mut tokens = Vec::new();
-        for n in 0..TOKENS {
-            let name = format!("bench-{n}");
-            let said = Command::new(program)
-                .args(["token", "create", "--role", "agent", "--name", &name, "--agent", &name, "--data"])
-                .arg(folder)
-                .output()?;
-            anyhow::ensure!(said.status.success(), "no token: {}", String::from_utf8_lossy(&said.stderr));
-            tokens.push(String::from_utf8(said.stdout)?.trim().to_owned());
-        }
         let process = Command::new(program)
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(folder)
@@ -115,7 +105,17 @@ impl Server {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
-        Self::of(process, tokens)
+        let mut server = Self::of(process, Vec::new())?;
+        for n in 0..TOKENS {
+            let name = format!("bench-{n}");
+            let said = Command::new(program)
+                .args(["token", "create", "--role", "agent", "--name", &name, "--agent", &name, "--outside", "--data"])
+                .arg(folder)
+                .output()?;
+            anyhow::ensure!(said.status.success(), "no token: {}", String::from_utf8_lossy(&said.stderr));
+            server.tokens.push(String::from_utf8(said.stdout)?.trim().to_owned());
+        }
+        Ok(server)
     }
 
     /// Waits until the process has printed an address with its port.

@@ -9,8 +9,10 @@ pub(crate) mod terminal;
 pub(crate) mod token;
 pub(crate) mod user;
 
+use std::path::Path;
+
 use anyhow::Context as _;
-use server::{clock::Clock, config, db::Db, events::Events, secrets::Secrets};
+use server::{clock::Clock, config, db::Db, error::Failure, events::Events, secrets::Secrets};
 
 use crate::cli::Data;
 
@@ -20,6 +22,25 @@ struct Floor {
     events: Events,
     secrets: Secrets,
     clock: Clock,
+}
+
+/// The floor of a hub that is there: a folder that was mistyped must not become one.
+async fn opened(data: Data) -> anyhow::Result<Floor> {
+    let folder = data.data.clone().unwrap_or_else(config::default_data);
+    if !folder.join(server::DATABASE).is_file() {
+        let message = format!("there is no hub in {}; {}", folder.display(), remedy(&folder));
+        return Err(Failure::invalid(message).into());
+    }
+    floor(data).await
+}
+
+/// What to do where no hub is, or none runs.
+fn remedy(folder: &Path) -> String {
+    let data = match *folder == config::default_data() {
+        true => String::new(),
+        false => format!(" --data {}", folder.display()),
+    };
+    format!("start one with `central-mcp serve{data}`, or name its folder with --data")
 }
 
 async fn floor(data: Data) -> anyhow::Result<Floor> {

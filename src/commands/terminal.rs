@@ -9,8 +9,20 @@ use server::{
     terminals::{TerminalDraft, TerminalView},
 };
 
-use super::print;
+use super::{print, remedy};
 use crate::cli::{TerminalList, TerminalStart, TerminalStop};
+
+/// No hub runs there.
+#[derive(Debug)]
+pub(crate) struct NoHub(String);
+
+impl std::error::Error for NoHub {}
+
+impl std::fmt::Display for NoHub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 pub(crate) async fn list(args: TerminalList) -> anyhow::Result<()> {
     let body = ask(args.data, reqwest::Method::GET, "/terminals", None).await?;
@@ -65,12 +77,13 @@ async fn ask(
     if let Some(body) = body {
         request = request.header("content-type", "application/json").body(body);
     }
-    let answer = request.send().await.with_context(|| {
-        format!(
-            "no hub runs on {}; start it with `central-mcp serve`, or name its folder with --data",
-            folder.display()
-        )
-    })?;
+    let answer = match request.send().await {
+        // That nobody listens is all there is to say.
+        Err(error) if error.is_connect() => {
+            return Err(NoHub(format!("no hub runs on {}; {}", folder.display(), remedy(&folder))).into());
+        }
+        answer => answer.context("the hub does not answer")?,
+    };
     let good = answer.status().is_success();
     let text = answer.text().await.context("the hub's answer broke off")?;
     if good {

@@ -191,7 +191,11 @@ fn loads(program: &Path, table: &mut Table) -> Result<()> {
 fn overview(program: &Path, table: &mut Table) -> Result<()> {
     say("Rendering the overview with 10,000 images and 1,000 events");
     let folder = Folder::new("overview")?;
-    let token = hub::token(program, &folder)?;
+    // The database is there once a hub was.
+    let token = {
+        let _hub = Hub::start(program, &folder)?;
+        hub::token(program, &folder)?
+    };
     read(command("python3").arg("-c").arg(SEED).arg(folder.path().join("central-mcp.db")))?;
     let hub = Hub::start(program, &folder)?;
     let mut times = Vec::new();

@@ -150,6 +150,10 @@ fn Empty(
                     "terminals there are watched, typed into and recorded from here as the hub's own, and run on when the network does not."
                 </p>
                 <p>"One line in its shell adds it. It connects outward, so no port has to be opened."</p>
+                <p>
+                    "Sessions on the hub's own machine run as the hub's user and may do what it may. A machine, or another user of "
+                    "this computer as one, keeps what runs there apart from the hub."
+                </p>
                 <div class="actions">{children()}</div>
             </div>
         </section>
@@ -160,7 +164,7 @@ fn Empty(
 fn removal(desk: Desk) -> AnyView {
     let asked = Asked {
         verb: "Remove",
-        text: "Its key ends and its link is closed at once. Its terminals leave the list; sessions there run on until somebody \
+        text: "Its key ends and its connection is closed at once. Its terminals leave the list; sessions there run on until somebody \
                ends them. Agents on it can no longer be started.",
         yes: "Remove machine, forget its terminals",
     };

@@ -184,7 +184,7 @@ async fn tell(
 
 /// What a close frame means for what comes next.
 fn closed(frame: Option<CloseFrame>) -> anyhow::Result<Lost> {
-    let Some(frame) = frame else { return Ok(Lost("the hub closed the link".into())) };
+    let Some(frame) = frame else { return Ok(Lost("the hub closed the connection".into())) };
     match u16::from(frame.code) {
         WITHDRAWN | OTHER_PROTOCOL => Err(refused(frame.reason.to_string()).into()),
         REPLACED => {
@@ -192,7 +192,7 @@ fn closed(frame: Option<CloseFrame>) -> anyhow::Result<Lost> {
                            or let this one join as a machine of its own (page Machines)";
             Err(refused(message.to_owned()).into())
         }
-        _ => Ok(Lost(format!("the hub closed the link: {}", frame.reason))),
+        _ => Ok(Lost(format!("the hub closed the connection: {}", frame.reason))),
     }
 }
 

@@ -106,7 +106,7 @@ async fn serve(
         end = tell(sink, &mut said) => end,
         ending = ended => match ending {
             Ending::Withdrawn => End::new(WITHDRAWN, "this machine was removed, or has joined anew: run the install line"),
-            Ending::Replaced => End::new(REPLACED, "a newer link of this machine has come"),
+            Ending::Replaced => End::new(REPLACED, "a newer connection of this machine has come"),
         },
         () = hub.stop.cancelled() => End::new(RESTART, "the hub restarts"),
     }

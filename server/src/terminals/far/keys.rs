@@ -15,6 +15,9 @@ pub(in crate::terminals) struct Keys {
 impl Keys {
     /// Sends keys. Fails when the link is cut.
     pub(in crate::terminals) async fn send(&self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.out.send(words::keys(self.channel, bytes)).await.map_err(|_| anyhow!("the link to its machine is cut"))
+        self.out
+            .send(words::keys(self.channel, bytes))
+            .await
+            .map_err(|_| anyhow!("the connection to its machine is cut"))
     }
 }

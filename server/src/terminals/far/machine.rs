@@ -330,7 +330,7 @@ impl Machine {
         }
         match timeout(PATIENCE, coming).await {
             Ok(Ok(answer)) => Ok(answer?),
-            Ok(Err(_)) => Err(outside(format!("the link to {} was cut before it answered", self.name()))),
+            Ok(Err(_)) => Err(outside(format!("the connection to {} was cut before it answered", self.name()))),
             Err(_) => {
                 let silent = format!("{} did not answer within {} s", self.name(), PATIENCE.as_secs());
                 Err(outside(silent))
