@@ -367,12 +367,9 @@ impl Agents {
     pub(super) async fn end(&self, actor: &Actor, row: &AgentRow) -> Result<(), Error> {
         let name = terminal(&row.draft.slug);
         if let Some(machine) = self.lost(row) {
-            // What of it can be ended is: with its token it reaches the hub no more.
-            self.revoke(row).await?;
-            self.note_token(row, None).await?;
             let message = format!(
-                "the machine {machine} is not connected, so the session of {} there cannot be ended now; its token is \
-                 revoked, and an agent that is stopped ends as soon as its machine is back",
+                "the machine {machine} is not connected, so the session of {} there cannot be ended now; Stop revokes its \
+                 token at once, and ends it as soon as its machine is back",
                 row.draft.name
             );
             return Err(outside(message));
@@ -417,6 +414,21 @@ impl Agents {
         let token = self.auth.create_token(&KEEPER, draft).await?;
         self.note_token(row, Some(token.token.id)).await?;
         Ok(token)
+    }
+
+    /// Ends a session that nobody wants any more, or as much of it as can be: where its machine is away that is its token, with
+    /// which it would still reach the hub.
+    pub(super) async fn end_for_good(&self, actor: &Actor, row: &AgentRow) -> Result<(), Error> {
+        if self.lost(row).is_none() {
+            return self.end(actor, row).await;
+        }
+        self.revoke(row).await?;
+        self.note_token(row, None).await?;
+        let message = format!(
+            "its machine is not connected: the session of {} ends as soon as it is back, and cannot reach the hub until then",
+            row.draft.name
+        );
+        Err(outside(message))
     }
 
     async fn note_token(&self, row: &AgentRow, token: Option<TokenId>) -> Result<(), Error> {

@@ -231,7 +231,7 @@ impl Agents {
             // It is as somebody wants it.
             store::set_problem(&mut tx, id, None, None).await?;
             room.events.commit(tx, &actor, event("stopped", &row)).await?;
-            room.end(&actor, &row).await
+            room.end_for_good(&actor, &row).await
         })
         .await?;
         self.get(who, id).await

@@ -47,7 +47,8 @@ pub(super) async fn open(
     let guest = shared.hub.terminals.open_link(&opening.secret, &visit.visitor.address).await?;
     let left = guest.expires_at.since(shared.hub.clock.now()) / 1_000;
     let mark = if visit.secure { "; Secure" } else { "" };
-    let cookie = format!("{COOKIE}{}={}; Path=/s; HttpOnly; SameSite=Strict; Max-Age={left}{mark}", guest.link, opening.secret);
+    let cookie =
+        format!("{COOKIE}{}={}; Path=/s; HttpOnly; SameSite=Strict; Max-Age={left}{mark}", guest.link, opening.secret);
     let body = json!({ "link": guest.link, "terminal": guest.terminal, "expires_at": guest.expires_at });
     Ok(([(header::SET_COOKIE, cookie), (header::CACHE_CONTROL, "no-store".to_owned())], Json(body)).into_response())
 }

@@ -110,8 +110,14 @@ pub(super) enum Shown {
 impl Machine {
     /// A machine that is not there yet.
     pub(in crate::terminals) fn new(name: &str, clock: Clock) -> Self {
-        let state =
-            State { link: None, sessions: Vec::new(), serves: false, clocks: HashMap::new(), away: Some(clock.now()), links: 0 };
+        let state = State {
+            link: None,
+            sessions: Vec::new(),
+            serves: false,
+            clocks: HashMap::new(),
+            away: Some(clock.now()),
+            links: 0,
+        };
         Self(Arc::new(Own { name: name.to_owned(), clock, state: Mutex::new(state), changes: watch::Sender::new(0) }))
     }
 

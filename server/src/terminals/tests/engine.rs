@@ -177,7 +177,16 @@ async fn a_hidden_page_is_shown_one_screen_a_second() {
 async fn what_a_hostile_program_says_reaches_nobody() {
     let house = House::new();
     let queries = r"\033]52;c;aGFja2Vk\007\033]52;c;?\007\033Pq#0~\033\\\033P+q544e\033\\\033P$qm\033\\\033[c\033[>c\033[=c\033[5n\033[6n\033[?6n\033[>q\033[?2026$p\033[20t\033[21t\033[14t\033[?u\033[>1u\033_Gi=1,a=q;AAAA\033\\\033]10;?\007\033]11;?\007\033]4;1;?\007\033]1337;File=x\007\033Ptmux;\033\033]52;c;aGk=\007\033\\\033^pm\033\\\033[?1004h\033]0;a\033\\title\007\033]8;;javascript:alert(1)\007link\033]8;;\007\033Z\005";
-    house.start("a", &["sh", "-c", &format!("stty -echo; read go; stty raw; printf '{queries}'; printf 'DONE\\r\\n'; exec cat -v")]).await;
+    house
+        .start(
+            "a",
+            &[
+                "sh",
+                "-c",
+                &format!("stty -echo; read go; stty raw; printf '{queries}'; printf 'DONE\\r\\n'; exec cat -v"),
+            ],
+        )
+        .await;
     let mut viewers = Vec::new();
     for _ in 0..5 {
         viewers.push(house.viewer("a").await);
