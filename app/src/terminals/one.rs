@@ -14,10 +14,10 @@ use server::{
 use super::{
     asks, calls,
     desk::{Desk, Line},
-    history::History,
     keyboard::{KeyBar, keyboard},
     menu::menu,
     rules,
+    seldom::{Seldom, seldom},
     thumb::{List, Screens, Thumbs, face, hue},
     wall,
 };
@@ -89,7 +89,9 @@ fn Stage(
     let me = use_me();
     let screen = NodeRef::<html::Div>::new();
     let past = desk.past;
-    past.set(use_query_map().with_untracked(|query| query.get("find").is_some()));
+    // In the browser only: what the history is shown by comes in a file of its own.
+    let asked = use_query_map().with_untracked(|query| query.get("find").is_some());
+    Effect::new(move || past.set(asked));
     connect(desk, name.clone(), screen);
     page_keys(desk, name.clone(), list, past);
     let facts = {
@@ -118,7 +120,7 @@ fn Stage(
                 {strip(desk, name.clone(), facts, may)}
                 {
                     let name = name.clone();
-                    move || past.get().then(|| view! { <History name=name.clone() open=past /> })
+                    move || past.get().then(|| seldom(Seldom::History { name: name.clone(), open: past }))
                 }
             </div>
             <KeyBar desk=desk />

@@ -4,7 +4,10 @@ use leptos::prelude::*;
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use server::terminals::TerminalDraft;
 
-use super::{calls, rules};
+use super::{
+    calls, rules,
+    seldom::{Seldom, seldom},
+};
 use crate::{
     machines::machine_choice,
     services::{Act, field},
@@ -19,10 +22,10 @@ pub(super) fn StartDialog(
     /// The machine that is proposed; empty: the hub's own.
     machine: RwSignal<String>,
 ) -> impl IntoView {
-    view! { <Dialog open=open title="Start a terminal".to_owned()>{form(open, machine)}</Dialog> }
+    view! { <Dialog open=open title="Start a terminal".to_owned()>{seldom(Seldom::Start { open, machine })}</Dialog> }
 }
 
-fn form(open: RwSignal<bool>, machine: RwSignal<String>) -> AnyView {
+pub(super) fn form(open: RwSignal<bool>, machine: RwSignal<String>) -> AnyView {
     let text = || RwSignal::new(String::new());
     let (name, command, folder) = (text(), text(), text());
     let act = Act::new();

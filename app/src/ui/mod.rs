@@ -9,7 +9,7 @@ mod sparkline;
 mod theme;
 mod toast;
 
-pub(crate) use dialog::Dialog;
+pub(crate) use dialog::{Dialog, begin_dialog};
 pub(crate) use format::{
     Ago, CopyButton, StatusBadge, Words, actor_face, agent_hue, bytes, capital, count, duration, exact, money,
     price_per_hour, span,
