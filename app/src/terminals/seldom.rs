@@ -17,7 +17,7 @@ pub(crate) enum Seldom {
     /// The dialog with its recordings; who `may` deletes them.
     Recordings { name: String, may: Memo<bool> },
     /// The dialog that starts a terminal on a machine.
-    Start { open: RwSignal<bool>, machine: RwSignal<String> },
+    Start { open: RwSignal<bool>, machine: RwSignal<String>, lacks: Memo<Option<String>> },
 }
 
 /// The file could not be fetched.
@@ -36,7 +36,7 @@ fn bring(what: Seldom) -> Result<AnyView, Unloaded> {
         Seldom::History { name, open } => view! { <History name=name open=open /> }.into_any(),
         Seldom::Share { name } => share::body(name),
         Seldom::Recordings { name, may } => recordings::body(name, may),
-        Seldom::Start { open, machine } => start::form(open, machine),
+        Seldom::Start { open, machine, lacks } => start::form(open, machine, lacks),
     })
 }
 

@@ -14,7 +14,7 @@ use server::{
 };
 
 use super::{
-    calls,
+    calls, rules,
     start::StartDialog,
     thumb::{List, Screens, Thumbs},
 };
@@ -51,6 +51,7 @@ pub(crate) fn Wall() -> impl IntoView {
             }
         })
     };
+    let why = trouble();
     let empty = move || list.get().and_then(Result::ok).is_some_and(|all| all.is_empty());
     let failure = move || list.get().and_then(Result::err).map(|refusal| refusal.to_string());
     view! {
@@ -59,16 +60,17 @@ pub(crate) fn Wall() -> impl IntoView {
         </Bar>
         <div class="page wall">
             <Transition fallback=|| view! { <div class="tiles"><div class="card skeleton terminal-card" aria-hidden="true"></div></div> }>
-                <div class="toolbar" hidden=empty>{search(query)} {start}</div>
+                <div class="toolbar" hidden=move || empty() && why.get().is_none()>{search(query)} {start}</div>
                 {move || failure().map(|words| view! { <p class="failure" role="alert">{words}</p> })}
-                {move || empty().then(|| view! { <Empty>{start()}</Empty> })}
+                {move || why.get().map(|why| lacking(&why))}
+                {move || (empty() && why.get().is_none()).then(|| view! { <Empty>{start()}</Empty> })}
                 {found(query)}
                 <div class="tiles" hidden=move || !query.with(String::is_empty)>
                     <Thumbs list=list screens=screens shown=Signal::derive(|| None) />
                 </div>
             </Transition>
         </div>
-        <StartDialog open=starting machine=machine />
+        <StartDialog open=starting machine=machine lacks=why />
     }
 }
 
@@ -76,6 +78,33 @@ pub(crate) fn Wall() -> impl IntoView {
 pub(super) fn terminals() -> List {
     let live = live();
     kept(move || (live.version(Topic::Terminals), live.version(Topic::Machines)), |_| calls::list_terminals())
+}
+
+/// Why nothing can run on the hub's own machine, and what to install; asked for again until it is there.
+pub(super) fn trouble() -> Memo<Option<String>> {
+    let live = live();
+    let asked = kept(move || live.version(Topic::Terminals), |_| calls::terminal_trouble());
+    let why = Memo::new(move |_| asked.get().and_then(Result::ok).flatten());
+    // What is installed there is no event here.
+    Effect::new(move || {
+        live.now.track();
+        if why.get_untracked().is_some() {
+            asked.refetch();
+        }
+    });
+    why
+}
+
+/// Says so.
+fn lacking(why: &str) -> AnyView {
+    view! {
+        <section class="card unable" role="alert">
+            <h2>"No terminal can run on this machine"</h2>
+            <p>{rules::sentence(why)}</p>
+            <p class="quiet">"The hub finds by itself what you install, within some seconds. Terminals of other machines go on."</p>
+        </section>
+    }
+    .into_any()
 }
 
 /// `/terminals?new=MACHINE` opens the dialog; the mark is taken from the address, so that it can be asked again.
