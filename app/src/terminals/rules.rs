@@ -173,6 +173,8 @@ pub(super) fn style(run: &Run) -> String {
         (Some(color), None) if color.starts_with('#') => {
             format!("color:light-dark(oklch(from {color} min(l,.5) c h),oklch(from {color} max(l,.65) c h));")
         }
+        // Black on black: the next one to it can be seen.
+        (Some(color), None) if color == "var(--ansi-0)" => "color:light-dark(var(--ansi-0),var(--ansi-8));".to_owned(),
         (Some(color), None) => format!("color:{color};"),
         (None, None) => String::new(),
     };
@@ -180,7 +182,7 @@ pub(super) fn style(run: &Run) -> String {
         style.push_str("font-weight:650;");
     }
     if run.dim {
-        style.push_str("opacity:.75;");
+        style.push_str("opacity:.85;");
     }
     style
 }
@@ -295,7 +297,7 @@ mod tests {
         }
         assert_eq!(
             style(&Run { bold: true, dim: true, ..run("ansi-1") }),
-            "color:var(--ansi-1);font-weight:650;opacity:.75;"
+            "color:var(--ansi-1);font-weight:650;opacity:.85;"
         );
     }
 
