@@ -292,9 +292,8 @@ fn cut() -> AnyView {
         _ => None,
     });
     // The dot says it to screen readers.
-    let strip = move || {
-        words.get().map(|words| view! { <p class="strip warn cut"><b>{words}</b> " Trying again; what you see is what was known last."</p> })
-    };
+    let strip =
+        move || words.get().map(|words| view! { <p class="strip warn cut"><b>{words}</b> " Trying again."</p> });
     view! { {strip} }.into_any()
 }
 

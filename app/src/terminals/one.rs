@@ -106,7 +106,7 @@ fn Stage(
     let own_hue = first.as_ref().and_then(hue);
     let class = if own_hue.is_some() { "card terminal owned" } else { "card terminal" };
     // What the hub's own machine lacks says nothing of another.
-    let lacks = wall::trouble();
+    let (_, lacks) = wall::trouble();
     let lacks = Memo::new(move |_| {
         let here = facts.with(|facts| facts.as_ref().is_some_and(|one| one.machine.is_none()));
         lacks.get().filter(|_| here)

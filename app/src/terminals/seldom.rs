@@ -17,7 +17,7 @@ pub(crate) enum Seldom {
     /// The dialog with its recordings; who `may` deletes them.
     Recordings { name: String, may: Memo<bool> },
     /// The dialog that starts a terminal on a machine.
-    Start { open: RwSignal<bool>, machine: RwSignal<String>, lacks: Memo<Option<String>> },
+    Start { open: RwSignal<bool>, machine: RwSignal<String>, lacks: RwSignal<Option<String>> },
 }
 
 /// The file could not be fetched.

@@ -22,12 +22,12 @@ pub(super) fn StartDialog(
     /// The machine that is proposed; empty: the hub's own.
     machine: RwSignal<String>,
     /// Why nothing can run on the hub's own machine.
-    lacks: Memo<Option<String>>,
+    lacks: RwSignal<Option<String>>,
 ) -> impl IntoView {
     view! { <Dialog open=open title="Start a terminal".to_owned()>{seldom(Seldom::Start { open, machine, lacks })}</Dialog> }
 }
 
-pub(super) fn form(open: RwSignal<bool>, machine: RwSignal<String>, lacks: Memo<Option<String>>) -> AnyView {
+pub(super) fn form(open: RwSignal<bool>, machine: RwSignal<String>, lacks: RwSignal<Option<String>>) -> AnyView {
     let text = || RwSignal::new(String::new());
     let (name, command, folder) = (text(), text(), text());
     let act = Act::new();
