@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { test } from 'node:test';
@@ -38,12 +39,13 @@ export const environment = () => Object.fromEntries(Object.entries(process.env).
 /** One running hub with a data folder of its own. */
 export class Program {
     /** Without the first crew, unless `crew`: their sessions and events would stand in every test's way. */
-    static async start({ crew = false } = {}) {
+    static async start({ crew = false, env = {} } = {}) {
         assert.ok(existsSync(BIN), `${BIN} is missing; build it, or name it in CENTRAL_MCP_BIN`);
         const program = new Program();
         program.data = mkdtempSync(join(tmpdir(), 'central-mcp-e2e-'));
         program.log = '';
         program.crew = crew;
+        program.env = env;
         try {
             await program.up('127.0.0.1:0');
         } catch (error) {
@@ -55,7 +57,7 @@ export class Program {
 
     /** Starts the process and reads its address, and the set-up link if there is one, from standard output. */
     async up(listen = `127.0.0.1:${new URL(this.origin).port}`) {
-        this.child = spawn(BIN, ['serve', '--data', this.data, '--listen', listen], { env: { ...environment(), CENTRAL_MCP_FIRST_CREW: String(this.crew) } });
+        this.child = spawn(BIN, ['serve', '--data', this.data, '--listen', listen], { env: { ...environment(), CENTRAL_MCP_FIRST_CREW: String(this.crew), ...this.env } });
         this.child.stderr.setEncoding('utf8').on('data', text => { this.log += text; });
         this.ended = new Promise(done => this.child.once('exit', (code, signal) => done({ code, signal })));
         let said = '';
@@ -106,6 +108,46 @@ export class Program {
         // The sessions outlive the hub on purpose.
         spawnSync('tmux', ['-S', join(this.data, 'terminals', 'tmux.sock'), 'kill-server']);
         rmSync(this.data, { recursive: true, force: true });
+    }
+}
+
+/** A way to a hub that can hang: as a network does that is gone, without a word to either side. */
+export class Way {
+    static async to(origin) {
+        const way = new Way();
+        way.hangs = false;
+        way.pairs = new Set();
+        const target = new URL(origin);
+        way.server = createServer(near => {
+            const far = connect(Number(target.port), target.hostname);
+            const pair = [near, far];
+            way.pairs.add(pair);
+            for (const [from, into] of [[near, far], [far, near]]) {
+                from.on('data', bytes => into.write(bytes));
+                from.on('end', () => into.end());
+                from.on('error', () => into.destroy());
+                from.on('close', () => { into.destroy(); way.pairs.delete(pair); });
+            }
+            if (way.hangs) pair.forEach(each => each.pause());
+        });
+        await new Promise(done => { way.server.listen(0, '127.0.0.1', done); });
+        way.origin = `http://${target.hostname}:${way.server.address().port}`;
+        return way;
+    }
+
+    hang() {
+        this.hangs = true;
+        for (const pair of this.pairs) pair.forEach(each => each.pause());
+    }
+
+    goOn() {
+        this.hangs = false;
+        for (const pair of this.pairs) pair.forEach(each => each.resume());
+    }
+
+    close() {
+        this.server.close();
+        for (const pair of this.pairs) pair.forEach(each => each.destroy());
     }
 }
 

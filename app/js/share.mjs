@@ -1,4 +1,4 @@
-// One terminal for somebody with a link: read-only, drawn as large as fits. Nothing is ever sent but a sign of life and
+// One terminal for somebody with a link: read-only. Nothing is ever sent but a sign of life and
 // whether the page is looked at.
 
 import { load, Terminal, Unicode11Addon } from 'xterm';
@@ -82,15 +82,56 @@ function em() {
     return size;
 }
 
-/** The largest letters with which the whole grid is seen. */
+// As on the pages of those who are signed in (`rules.rs`): what was chosen is kept as 'whole' or in eighths of a pixel; letters
+// that nobody chose are as large as the whole grid lets them be, but on a phone never too small to be read.
+const [SMALLEST, LARGEST, READABLE, NARROW] = [3, 28, 10, 640];
+let chosen = recall();
+// The picture pans down with the cursor until somebody pans it.
+let follows = true;
+
+function recall() {
+    try {
+        const kept = localStorage.getItem('letters') ?? '';
+        return kept === 'whole' || (/^\d+$/.test(kept) && kept >= SMALLEST * 8 && kept <= LARGEST * 8) ? kept : '';
+    } catch {
+        return '';
+    }
+}
+
+function choose(letters) {
+    chosen = letters;
+    try {
+        if (letters) localStorage.setItem('letters', letters);
+        else localStorage.removeItem('letters');
+    } catch { /* Nothing is kept here; it holds for this visit. */ }
+    fit();
+}
+
+/** The largest letters with which the whole grid is seen, or those that were chosen. */
 function fit() {
+    part('whole').setAttribute('aria-pressed', chosen === 'whole');
     if (!terminal) return;
     const [wide, high] = em();
     const [width, height] = [glass.clientWidth - 20, glass.clientHeight - 20];
     const dots = devicePixelRatio;
     let size = 18;
-    while (size > 3 && (terminal.cols * wide * size > width || terminal.rows * Math.ceil(high * size * dots) / dots > height)) size -= 0.125;
-    terminal.options.fontSize = size;
+    while (size > SMALLEST && (terminal.cols * wide * size > width || terminal.rows * Math.ceil(high * size * dots) / dots > height)) size -= 0.125;
+    if (!chosen && width < NARROW) size = Math.max(size, READABLE);
+    terminal.options.fontSize = chosen && chosen !== 'whole' ? chosen / 8 : size;
+    follow();
+}
+
+function zoom(by) {
+    if (terminal) choose(String(Math.floor(Math.min(LARGEST, Math.max(SMALLEST, terminal.options.fontSize + by)) * 8)));
+}
+
+/** Pans down to the cursor where the grid is higher than its window. */
+function follow() {
+    if (!terminal || !follows) return;
+    const high = em()[1] * terminal.options.fontSize;
+    const line = terminal.buffer.active.cursorY;
+    const [most, least] = [(line - 2) * high, (line + 3) * high + 20 - glass.clientHeight];
+    glass.scrollTop = Math.max(0, least, Math.min(glass.scrollTop, most));
 }
 
 function draw({ cols, rows }) {
@@ -102,6 +143,7 @@ function draw({ cols, rows }) {
     terminal.unicode.activeVersion = '11';
     terminal.open(screen);
     screen.querySelector('textarea').disabled = true;
+    terminal.onCursorMove(follow);
     fit();
     new ResizeObserver(fit).observe(glass);
     matchMedia('(prefers-color-scheme: light)').addEventListener('change', () => { if (terminal) terminal.options.theme = colors(); });
@@ -214,6 +256,11 @@ async function begin() {
     fresh = setInterval(tellAway, 5_000);
     return connect();
 }
+
+part('smaller').addEventListener('click', () => zoom(-1));
+part('larger').addEventListener('click', () => zoom(1));
+part('whole').addEventListener('click', () => choose(chosen === 'whole' ? '' : 'whole'));
+for (const how of ['touchstart', 'wheel']) glass.addEventListener(how, () => { follows = false; }, { passive: true });
 
 // Another link in the same tab is another terminal.
 addEventListener('hashchange', () => location.reload());

@@ -280,7 +280,21 @@ pub(crate) fn Bar(
             </button>
             <Dot />
         </header>
+        {cut()}
     }
+}
+
+/// Says over every page that the hub cannot be reached: what is shown may be old.
+fn cut() -> AnyView {
+    let live = live::live();
+    let words = Memo::new(move |_| match live.link.get() {
+        Link::Offline(hour, minute) => Some(format!("No connection to the hub since {hour:02}:{minute:02}.")),
+        _ => None,
+    });
+    // The dot says it to screen readers.
+    let strip =
+        move || words.get().map(|words| view! { <p class="strip warn cut"><b>{words}</b> " Trying again."</p> });
+    view! { {strip} }.into_any()
 }
 
 /// The connection, as a dot with its word.

@@ -128,7 +128,11 @@ fn unreached(refusal: &Refusal) -> bool {
 
 #[cfg(feature = "hydrate")]
 mod browser {
-    use std::{cell::Cell, time::Duration};
+    use std::{
+        cell::{Cell, RefCell},
+        rc::Rc,
+        time::Duration,
+    };
 
     use leptos::prelude::*;
     use serde::Deserialize;
@@ -144,11 +148,15 @@ mod browser {
     /// Pause before a closed stream is opened again.
     const RETRY: Duration = Duration::from_secs(2);
     /// How long it is only said to reconnect.
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const PATIENCE: Duration = Duration::from_secs(5);
+    /// An answer that takes longer will not come: the line hangs, and nobody else says so.
+    const HANGS: Duration = Duration::from_secs(5);
 
     thread_local! {
         /// The newest event that this page knows: at first the one that it was rendered from.
         static KNOWN: Cell<Option<i64>> = const { Cell::new(None) };
+        /// The stream. The browser opens it again by itself where it broke.
+        static STREAM: RefCell<Option<EventSource>> = const { RefCell::new(None) };
     }
 
     #[derive(Deserialize)]
@@ -207,8 +215,16 @@ mod browser {
                 live.signal(topic).update(|version| *version += 1);
             }
         });
-        // The browser reconnects by itself while the page is open; the stream ends with the page.
-        let _open = std::mem::ManuallyDrop::new(source);
+        STREAM.set(Some(source));
+    }
+
+    /// The stream hangs: it is opened anew, which tells when the hub can be reached again.
+    fn hangs(live: Live) {
+        lost(live);
+        if let Some(stream) = STREAM.take() {
+            stream.close();
+        }
+        set_timeout(move || open_stream(live), RETRY);
     }
 
     /// Says that the stream broke, and after a while since when. Every vain try to reconnect comes here again.
@@ -259,7 +275,16 @@ mod browser {
     async fn ping(live: Live) {
         let Some(window) = web_sys::window() else { return };
         let before = js_now();
+        let answered = Rc::new(Cell::new(false));
+        let late = answered.clone();
+        let hung = move || {
+            if !late.get() && matches!(live.link.get_untracked(), Link::Live(_)) {
+                hangs(live);
+            }
+        };
+        set_timeout(hung, HANGS);
         let answer = wasm_bindgen_futures::JsFuture::from(window.fetch_with_str("/healthz")).await;
+        answered.set(true);
         if answer.is_ok() && matches!(live.link.get_untracked(), Link::Live(_)) {
             live.link.set(Link::Live(u32::try_from(js_now() - before).ok()));
         }

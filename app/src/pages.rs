@@ -59,8 +59,24 @@ together! {
     Terminals => terminals::Wall();
     /// One terminal.
     Terminal => terminals::One();
-    /// One recording.
-    Recording => terminals::Player();
+}
+
+/// One recording, in the file of what is seldom opened of terminals.
+pub(crate) struct Recording;
+
+impl LazyRoute for Recording {
+    fn data() -> Self {
+        Self
+    }
+
+    async fn view(_page: Self) -> AnyView {
+        terminals::player().await
+    }
+
+    async fn preload() {
+        #[cfg(target_arch = "wasm32")]
+        terminals::preload_player().await;
+    }
 }
 
 together! {

@@ -35,6 +35,14 @@ pub(super) fn Card(
     let state = Memo::new(move |_| agent.with(|agent| agent.state));
     let waits = Memo::new(move |_| agent.with(|agent| agent.needs.is_some()));
     let act = Act::new();
+    // What could not be done a while ago has been done since, by whoever it was.
+    Effect::new(move |before: Option<AgentState>| {
+        let now = state.get();
+        if before.is_some_and(|before| before != now) && now != AgentState::Starting {
+            act.failure.set(None);
+        }
+        now
+    });
     let done = move |words: &'static str| {
         move |agent: AgentView| {
             say(format!("{} {words}", agent.draft.name));

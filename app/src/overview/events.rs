@@ -26,7 +26,9 @@ fn line(event: EventView) -> impl IntoView {
         }
         Topic::Images => Some("/images".into()),
         Topic::Services => Some("/services".into()),
-        Topic::Terminals => Some("/terminals".into()),
+        // One that was removed is no longer there.
+        Topic::Terminals if event.kind == "removed" => Some("/terminals".into()),
+        Topic::Terminals => Some(format!("/terminals/{}", event.subject)),
         Topic::Agents => Some("/agents".into()),
         Topic::Machines => Some("/machines".into()),
         Topic::Auth => None,
@@ -50,6 +52,7 @@ fn line(event: EventView) -> impl IntoView {
     let object = match event.topic {
         Topic::Images if event.detail.is_empty() => "a picture".to_owned(),
         _ if own => String::new(),
+        Topic::Terminals => terminal(&event),
         _ => event.detail,
     };
     let text = view! { {name.map(|name| view! { <b>{name}</b> " " })} <span class=class>{what}</span> " " {object} };
@@ -62,6 +65,16 @@ fn line(event: EventView) -> impl IntoView {
             }}
             <Ago at=event.at />
         </li>
+    }
+}
+
+/// A terminal, and what is to be said of it.
+fn terminal(event: &EventView) -> String {
+    match event.kind.as_str() {
+        // Who typed is told by the detail: it is written when the keyboard comes back.
+        "typed" => format!("{}: {}", event.subject, event.detail.trim_start_matches("user:")),
+        "resized" | "link-made" => format!("{} {}", event.subject, event.detail),
+        _ => event.subject.clone(),
     }
 }
 
@@ -95,6 +108,25 @@ fn words(topic: Topic, kind: &str) -> Option<&'static str> {
         (Topic::Agents, "settled") => "no longer waits:",
         (Topic::Agents, "online") => "came back:",
         (Topic::Agents, "offline") => "has gone quiet:",
+        (Topic::Terminals, "added") => "added the terminal",
+        (Topic::Terminals, "started") => "started the terminal",
+        (Topic::Terminals, "stopped") => "stopped the terminal",
+        (Topic::Terminals, "removed") => "removed the terminal",
+        (Topic::Terminals, "ended") => "ended:",
+        (Topic::Terminals, "joined") => "looks at",
+        (Topic::Terminals, "left") => "no longer looks at",
+        (Topic::Terminals, "took-keyboard") => "took the keyboard of",
+        (Topic::Terminals, "typed") => "in",
+        (Topic::Terminals, "resized") => "resized",
+        (Topic::Terminals, "link-made") => "shared",
+        (Topic::Terminals, "revoked") => "ended a link to",
+        (Topic::Terminals, "recording-on") => "wants recorded:",
+        (Topic::Terminals, "recording-off") => "no longer records",
+        (Topic::Terminals, "recording-began") => "a recording began of",
+        (Topic::Terminals, "recording-ended") => "a recording ended of",
+        (Topic::Terminals, "recording-failed") => "a recording failed of",
+        (Topic::Terminals, "recording-deleted") => "deleted a recording of",
+        (Topic::Terminals, "recordings-pruned") => "removed old recordings of",
         (Topic::Machines, "added") => "invited the machine",
         (Topic::Machines, "joined") => "joined the hub:",
         (Topic::Machines, "connected") => "connected:",

@@ -15,6 +15,13 @@ pub(crate) async fn list_terminals() -> Result<Vec<TerminalView>, Refusal> {
     Ok(hub.terminals.list(&who).await?)
 }
 
+/// Why no terminal can run on the hub's own machine, and what to install; `None`: they can.
+#[server(prefix = "/api", endpoint = "/terminal_trouble", input = leptos::server_fn::codec::Json)]
+pub(crate) async fn terminal_trouble() -> Result<Option<String>, Refusal> {
+    let (hub, who) = crate::failure::entered()?;
+    Ok(hub.terminals.trouble(&who).await?)
+}
+
 /// What opens one socket, once.
 #[server(prefix = "/api", endpoint = "/terminal_ticket", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn terminal_ticket(name: String) -> Result<Ticket, Refusal> {

@@ -4,9 +4,14 @@
 use leptos::prelude::*;
 use server::terminals::{Request, Watching};
 
-use super::rules;
 #[cfg(feature = "hydrate")]
 use super::rules::Pasted;
+use super::rules::{self, Letters};
+use crate::ui;
+
+/// Under these names the browser keeps what somebody chose. The page of a share link (`app/js/share.mjs`) knows the first too.
+const LETTERS: &str = "letters";
+const ALOUD: &str = "aloud";
 
 /// The line to the session.
 #[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "only a browser connects"))]
@@ -37,8 +42,8 @@ pub(super) struct Desk {
     pub(super) leaving: RwSignal<Option<String>>,
     /// Whether the bell rang a moment ago.
     pub(super) bell: RwSignal<bool>,
-    /// Whether the letters are as large as the window lets the grid be.
-    pub(super) fits: RwSignal<bool>,
+    /// How large the letters are.
+    pub(super) letters: RwSignal<Letters>,
     /// Whether the lines are read to a screen reader.
     pub(super) aloud: RwSignal<bool>,
     /// Whether the history lies over the screen.
@@ -59,7 +64,7 @@ impl Desk {
             pasting: RwSignal::new(None),
             leaving: RwSignal::new(None),
             bell: RwSignal::new(false),
-            fits: RwSignal::new(true),
+            letters: RwSignal::new(Letters::Usual),
             aloud: RwSignal::new(false),
             past: RwSignal::new(false),
             ctrl: RwSignal::new(false),
@@ -128,18 +133,32 @@ impl Desk {
 
     /// Larger or smaller letters; the grid may then be larger than its window.
     pub(super) fn zoom(self, by: f64) {
-        self.fits.set(false);
         #[cfg(feature = "hydrate")]
-        self.with(|session| session.zoom(by));
+        self.with(|session| self.choose(session.beside(by)));
         #[cfg(not(feature = "hydrate"))]
         let _ = by;
     }
 
-    /// Letters as large as the window lets the grid be.
+    /// Letters with which the whole grid is seen, however small; then those that can be read again.
     pub(super) fn fit(self) {
-        self.fits.set(true);
+        self.choose(match self.letters.get_untracked() {
+            Letters::Whole => Letters::Usual,
+            Letters::Usual | Letters::Own(_) => Letters::Whole,
+        });
+    }
+
+    fn choose(self, letters: Letters) {
+        self.letters.set(letters);
+        ui::remember(LETTERS, &letters.word());
         #[cfg(feature = "hydrate")]
-        self.with(|session| session.fit());
+        self.with(|session| session.lay());
+    }
+
+    /// Takes what was chosen the last time. Only in the browser, which keeps it.
+    #[cfg(feature = "hydrate")]
+    pub(super) fn recall(self) {
+        let _ = self.letters.try_set(Letters::read(&ui::remembered(LETTERS)));
+        let _ = self.aloud.try_set(ui::remembered(ALOUD) == "on");
     }
 
     /// Gives the session the size that this window has room for. Everybody sees it; only who holds the keyboard may.
@@ -151,6 +170,7 @@ impl Desk {
     /// Reads the lines to a screen reader, or stops.
     pub(super) fn read_aloud(self) {
         self.aloud.update(|on| *on = !*on);
+        ui::remember(ALOUD, if self.aloud.get_untracked() { "on" } else { "" });
         #[cfg(feature = "hydrate")]
         self.with(|session| session.read_aloud(self.aloud.get_untracked()));
     }

@@ -49,6 +49,10 @@ impl Ears {
             })
         };
         all.push(hear(glass, "paste", paste));
+        if let Some(window) = glass.parent_element() {
+            all.push(hear(&window, "touchstart", |session, _| session.let_go()));
+            all.push(hear(&window, "wheel", |session, _| session.let_go()));
+        }
         all.push(hear(&document, "visibilitychange", |session, _| {
             session.look();
             session.connect_again();
@@ -58,7 +62,7 @@ impl Ears {
         if let Ok(Some(system)) = window.match_media("(prefers-color-scheme: light)") {
             all.push(hear(&system, "change", |session, _| session.recolor()));
         }
-        all.extend(Self::size(glass, calls(session, |session| session.window_changed())));
+        all.extend(Self::size(glass, calls(session, |session| session.lay())));
         all.extend(Self::theme(calls(session, |session| session.recolor())));
         all
     }

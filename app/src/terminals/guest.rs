@@ -14,6 +14,11 @@ pub(crate) fn page(nonce: String) -> impl IntoView {
                 <h1 id="name">"Shared terminal"</h1>
                 <span class="badge">"read-only"</span>
                 <span id="facts" class="quiet"></span>
+                <span class="letters" role="group" aria-label="Letters">
+                    <button id="smaller" class="quiet" type="button" aria-label="A− smaller letters">"A−"</button>
+                    <button id="larger" class="quiet" type="button" aria-label="A+ larger letters">"A+"</button>
+                    <button id="whole" class="quiet" type="button" aria-pressed="false" title="See the whole screen, however small; again: letters to read">"fit"</button>
+                </span>
                 <span id="line" class="dot" role="status" data-state="wait">"connecting"</span>
             </header>
             <p id="words" class="strip bad" role="alert" hidden></p>

@@ -26,6 +26,12 @@ pub(super) fn menu(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, 
     let runs = Memo::new(move |_| {
         facts.with(|facts| facts.as_ref().is_some_and(|facts| facts.state == TerminalState::Running))
     });
+    // What could not be done a while ago has been done since.
+    Effect::new(move || {
+        recorded.track();
+        runs.track();
+        act.failure.set(None);
+    });
     let record = {
         let name = name.clone();
         move |_| {

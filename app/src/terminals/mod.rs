@@ -18,6 +18,7 @@ mod recordings;
 #[cfg(feature = "hydrate")]
 mod reel;
 mod rules;
+mod seldom;
 #[cfg(feature = "hydrate")]
 mod session;
 mod share;
@@ -28,5 +29,7 @@ mod wall;
 mod xterm;
 
 pub(crate) use one::One;
-pub(crate) use player::Player;
+pub(crate) use seldom::player;
+#[cfg(feature = "hydrate")]
+pub(crate) use seldom::preload as preload_player;
 pub(crate) use wall::Wall;

@@ -14,10 +14,10 @@ use server::{
 use super::{
     asks, calls,
     desk::{Desk, Line},
-    history::History,
     keyboard::{KeyBar, keyboard},
     menu::menu,
-    rules,
+    rules::{self, Letters},
+    seldom::{Seldom, seldom},
     thumb::{List, Screens, Thumbs, face, hue},
     wall,
 };
@@ -89,7 +89,9 @@ fn Stage(
     let me = use_me();
     let screen = NodeRef::<html::Div>::new();
     let past = desk.past;
-    past.set(use_query_map().with_untracked(|query| query.get("find").is_some()));
+    // In the browser only: what the history is shown by comes in a file of its own.
+    let asked = use_query_map().with_untracked(|query| query.get("find").is_some());
+    Effect::new(move || past.set(asked));
     connect(desk, name.clone(), screen);
     page_keys(desk, name.clone(), list, past);
     let facts = {
@@ -103,6 +105,12 @@ fn Stage(
     let first = facts.get_untracked();
     let own_hue = first.as_ref().and_then(hue);
     let class = if own_hue.is_some() { "card terminal owned" } else { "card terminal" };
+    // What the hub's own machine lacks says nothing of another.
+    let (_, lacks) = wall::trouble();
+    let lacks = Memo::new(move |_| {
+        let here = facts.with(|facts| facts.as_ref().is_some_and(|one| one.machine.is_none()));
+        lacks.get().filter(|_| here)
+    });
     view! {
         <section class=class aria-label=name.clone() style=format!("--hue:{}", own_hue.unwrap_or_default())>
             <header>
@@ -115,10 +123,10 @@ fn Stage(
             </header>
             <div class="stage">
                 <div class="glass" tabindex="0"><div class="screen" node_ref=screen></div></div>
-                {strip(desk, name.clone(), facts, may)}
+                {strip(desk, name.clone(), facts, may, lacks)}
                 {
                     let name = name.clone();
-                    move || past.get().then(|| view! { <History name=name.clone() open=past /> })
+                    move || past.get().then(|| seldom(Seldom::History { name: name.clone(), open: past }))
                 }
             </div>
             <KeyBar desk=desk />
@@ -143,7 +151,13 @@ fn about(facts: &TerminalView, now: Option<&Watching>) -> String {
 }
 
 /// The truth about the line, and what was refused.
-fn strip(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, may: Memo<bool>) -> AnyView {
+fn strip(
+    desk: Desk,
+    name: String,
+    facts: Memo<Option<TerminalView>>,
+    may: Memo<bool>,
+    lacks: Memo<Option<String>>,
+) -> AnyView {
     let ended =
         Memo::new(move |_| facts.with(|facts| facts.as_ref().is_some_and(|one| one.state == TerminalState::Ended)));
     let act = Act::new();
@@ -157,15 +171,24 @@ fn strip(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, may: Memo<
         Line::Connecting | Line::Closed(_) => facts.with(|facts| facts.as_ref().and_then(|one| one.away)),
     });
     come_back(desk, facts);
+    // What failed before it ran fails no more.
+    Effect::new(move || {
+        if desk.line.get() == Line::Open {
+            act.failure.set(None);
+        }
+    });
     let line = move || {
         if let Some(since) = away.get() {
             return not_connected(desk, facts, since);
+        }
+        if let Some(why) = lacks.get().filter(|_| desk.line.get() != Line::Open) {
+            return view! { <p class="strip bad" role="alert">{rules::sentence(&why)}</p> }.into_any();
         }
         match desk.line.get() {
         Line::Open => ().into_any(),
         Line::Connecting => view! { <p class="strip" role="status">"Connecting…"</p> }.into_any(),
         Line::Reconnecting => {
-            view! { <p class="strip warn" role="status">"The line is broken; coming back by itself. What you see is what was known last."</p> }
+            view! { <p class="strip warn" role="status">"The line is broken; coming back by itself. What you see is what was known last; keys go nowhere until then."</p> }
                 .into_any()
         }
         Line::Closed(why) => {
@@ -257,7 +280,10 @@ fn footer(desk: Desk, past: RwSignal<bool>) -> AnyView {
                     <button class="quiet" type="button" aria-label="A− smaller letters" on:click=move |_| desk.zoom(-1.0)>"A−"</button>
                     <button class="quiet" type="button" aria-label="A+ larger letters" on:click=move |_| desk.zoom(1.0)>"A+"</button>
                 </span>
-                {button("f", "fit", Box::new(move || desk.fit()))}
+                <button class="quiet" type="button" title="See the whole screen, however small; again: letters to read"
+                    aria-pressed=move || (desk.letters.get() == Letters::Whole).to_string() on:click=move |_| desk.fit()>
+                    <kbd aria-hidden="true">"f"</kbd> "fit"
+                </button>
                 {button("h", "history", Box::new(move || past.update(|open| *open = !*open)))}
                 {button("c", "copy", Box::new(move || desk.copy()))}
             </span>

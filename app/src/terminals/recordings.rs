@@ -3,7 +3,10 @@
 use leptos::prelude::*;
 use server::{events::Topic, terminals::RecordingView};
 
-use super::{calls, rules};
+use super::{
+    calls, rules,
+    seldom::{Seldom, seldom},
+};
 use crate::{
     live::live,
     services::Act,
@@ -21,10 +24,10 @@ pub(super) fn Recordings(
     open: RwSignal<bool>,
 ) -> impl IntoView {
     let title = format!("Recordings of {name}");
-    view! { <Dialog open=open title=title>{body(name.clone(), may)}</Dialog> }
+    view! { <Dialog open=open title=title>{seldom(Seldom::Recordings { name: name.clone(), may })}</Dialog> }
 }
 
-fn body(name: String, may: Memo<bool>) -> AnyView {
+pub(super) fn body(name: String, may: Memo<bool>) -> AnyView {
     let of = StoredValue::new(name.clone());
     let live = live();
     let act = Act::new();

@@ -16,7 +16,7 @@ use super::{
     cast::{Cast, What},
     ears::Ears,
     player::Desk,
-    rules,
+    rules::{self, Letters},
     xterm::{self, Emulator},
 };
 
@@ -64,7 +64,7 @@ impl Reel {
             ticked: Cell::new(js_sys::Date::now()),
             ears: RefCell::default(),
         });
-        reel.screen.fit();
+        reel.screen.lay(Letters::Usual);
         reel.squeeze();
         reel.listen(&glass);
         desk.reel.set_value(Some(reel));
@@ -81,7 +81,7 @@ impl Reel {
             }
         };
         let mut ears = self.ears.borrow_mut();
-        ears.extend(Ears::size(glass, call(|me| me.screen.fit())));
+        ears.extend(Ears::size(glass, call(|me| me.screen.lay(Letters::Usual))));
         ears.extend(Ears::theme(call(|me| me.screen.recolor())));
         ears.extend(set_interval_with_handle(call(Self::tick), TICK).ok().map(Ears::Timer));
     }
@@ -140,7 +140,7 @@ impl Reel {
 
     fn resize(&self, cols: u16, rows: u16) {
         self.screen.resize(cols, rows);
-        self.screen.fit();
+        self.screen.lay(Letters::Usual);
     }
 }
 

@@ -20,11 +20,14 @@ pub(super) fn pause(tries: u32, chance: f64) -> u64 {
 }
 
 /// Sizes of letters, in pixels: what may be chosen, and what fits at most.
-pub(super) const SMALLEST: f64 = 3.0;
-pub(super) const LARGEST: f64 = 28.0;
+const SMALLEST: f64 = 3.0;
+const LARGEST: f64 = 28.0;
 const FITTING: f64 = 18.0;
 /// Sizes are eighths of a pixel.
 const PART: f64 = 0.125;
+/// Letters that one can read on a phone, and the window that is one's.
+const READABLE: f64 = 10.0;
+const NARROW: f64 = 640.0;
 
 /// How large one cell is at letters of `font`, if letters of one pixel are `em`; the emulator rounds its height up to whole dots of the
 /// screen, of which a pixel has `dots`.
@@ -33,13 +36,60 @@ pub(super) fn cell(font: f64, em: (f64, f64), dots: f64) -> (f64, f64) {
 }
 
 /// The largest letters at which a grid of `cols` and `rows` is seen as a whole in `room`.
-pub(super) fn letters(room: (f64, f64), (cols, rows): (u32, u32), em: (f64, f64), dots: f64) -> f64 {
+fn letters(room: (f64, f64), (cols, rows): (u32, u32), em: (f64, f64), dots: f64) -> f64 {
     let steps = ((FITTING - SMALLEST) / PART) as u32;
     let fits = |font: &f64| {
         let (width, height) = cell(*font, em, dots);
         width * f64::from(cols) <= room.0 && height * f64::from(rows) <= room.1
     };
     (0..steps).map(|step| FITTING - f64::from(step) * PART).find(fits).unwrap_or(SMALLEST)
+}
+
+/// How large the letters of a terminal are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Letters {
+    /// As large as the whole grid lets them be, but on a phone never too small to be read: there the grid is panned.
+    Usual,
+    /// As large as the whole grid lets them be.
+    Whole,
+    /// As somebody chose, in eighths of a pixel.
+    Own(u16),
+}
+
+impl Letters {
+    /// As kept by the browser.
+    pub(super) fn read(kept: &str) -> Self {
+        match kept {
+            "whole" => Self::Whole,
+            own => own.parse().ok().filter(|own| Self::CHOICE.contains(own)).map_or(Self::Usual, Self::Own),
+        }
+    }
+
+    /// See [`Letters::read`].
+    pub(super) fn word(self) -> String {
+        match self {
+            Self::Usual => String::new(),
+            Self::Whole => "whole".to_owned(),
+            Self::Own(own) => own.to_string(),
+        }
+    }
+
+    /// Those that differ from letters of `font` by so many pixels.
+    pub(super) fn beside(font: f64, by: f64) -> Self {
+        Self::Own(((font + by).clamp(SMALLEST, LARGEST) / PART) as u16)
+    }
+
+    /// How large they are for a grid in `room`; see [`letters`].
+    pub(super) fn size(self, room: (f64, f64), grid: (u32, u32), em: (f64, f64), dots: f64) -> f64 {
+        match self {
+            Self::Usual if room.0 < NARROW => letters(room, grid, em, dots).max(READABLE),
+            Self::Usual | Self::Whole => letters(room, grid, em, dots),
+            Self::Own(own) => f64::from(own) * PART,
+        }
+    }
+
+    /// What may be chosen.
+    const CHOICE: std::ops::RangeInclusive<u16> = (SMALLEST / PART) as u16..=(LARGEST / PART) as u16;
 }
 
 /// What is done with text that somebody pastes.
@@ -113,17 +163,26 @@ pub(super) fn person(actor: &str) -> String {
 
 /// The style of a run of a thumbnail. Its colours come from a program, so only what is surely a colour gets in.
 pub(super) fn style(run: &Run) -> String {
-    let mut style = String::new();
-    for (property, color) in [("color", &run.color), ("background", &run.ground)] {
-        if let Some(color) = color.as_deref().and_then(checked) {
-            style.push_str(&format!("{property}:{color};"));
+    let [color, ground] = [&run.color, &run.ground].map(|color| color.as_deref().and_then(checked));
+    let mut style = match (color, ground) {
+        // Black or white, whichever can be read on it: what a program puts together may be too much alike.
+        (_, Some(ground)) => {
+            format!("background:{ground};color:oklch(from {ground} clamp(.1,(.57 - l)*1000,.99) 0 h);")
         }
-    }
+        // The sixteen are the theme's own; others were chosen for a dark ground, or a light one.
+        (Some(color), None) if color.starts_with('#') => {
+            format!("color:light-dark(oklch(from {color} min(l,.5) c h),oklch(from {color} max(l,.65) c h));")
+        }
+        // Black on black: the next one to it can be seen.
+        (Some(color), None) if color == "var(--ansi-0)" => "color:light-dark(var(--ansi-0),var(--ansi-8));".to_owned(),
+        (Some(color), None) => format!("color:{color};"),
+        (None, None) => String::new(),
+    };
     if run.bold {
         style.push_str("font-weight:650;");
     }
     if run.dim {
-        style.push_str("opacity:.6;");
+        style.push_str("opacity:.85;");
     }
     style
 }
@@ -174,6 +233,27 @@ mod tests {
     }
 
     #[test]
+    fn letters_are_readable_on_a_phone_unless_somebody_wants_to_see_all() {
+        let (phone, desktop, grid, em) = ((370.0, 600.0), (960.0, 2000.0), (160, 48), (0.6, 1.17));
+        assert_eq!(Letters::Usual.size(phone, grid, em, 1.0), 10.0);
+        assert_eq!(Letters::Whole.size(phone, grid, em, 1.0), 3.75);
+        assert_eq!(Letters::Usual.size(phone, (40, 20), em, 1.0), 15.375, "what fits may be larger");
+        assert_eq!(Letters::Usual.size(desktop, grid, em, 1.0), 10.0);
+        assert_eq!(Letters::Own(72).size(phone, grid, em, 1.0), 9.0);
+    }
+
+    #[test]
+    fn chosen_letters_are_kept_and_what_makes_no_sense_is_forgotten() {
+        for letters in [Letters::Usual, Letters::Whole, Letters::Own(24), Letters::Own(224)] {
+            assert_eq!(Letters::read(&letters.word()), letters);
+        }
+        for wrong in ["0", "23", "225", "-1", "9.5", "large", "99999"] {
+            assert_eq!(Letters::read(wrong), Letters::Usual, "{wrong}");
+        }
+        assert_eq!((Letters::beside(9.0, 1.0), Letters::beside(3.0, -1.0)), (Letters::Own(80), Letters::Own(24)));
+    }
+
+    #[test]
     fn several_lines_are_asked_first_and_too_much_is_refused() {
         assert_eq!(pasted(""), Pasted::Nothing);
         assert_eq!(pasted("ls -l"), Pasted::Send);
@@ -206,14 +286,18 @@ mod tests {
     fn a_style_holds_only_colours() {
         let run =
             |color: &str| Run { text: "x".into(), color: Some(color.into()), ground: None, bold: false, dim: false };
-        assert_eq!(style(&run("#0aF3b2")), "color:#0aF3b2;");
+        let own = "color:light-dark(oklch(from #0aF3b2 min(l,.5) c h),oklch(from #0aF3b2 max(l,.65) c h));";
+        assert_eq!(style(&run("#0aF3b2")), own);
+        let on = Run { ground: Some("ansi-2".into()), ..run("#0aF3b2") };
+        let readable = "background:var(--ansi-2);color:oklch(from var(--ansi-2) clamp(.1,(.57 - l)*1000,.99) 0 h);";
+        assert_eq!(style(&on), readable);
         assert_eq!(style(&run("ansi-15")), "color:var(--ansi-15);");
         for wrong in ["ansi-16", "#fff", "red;background:url(x)", "#12345g", ""] {
             assert_eq!(style(&run(wrong)), "", "{wrong}");
         }
         assert_eq!(
             style(&Run { bold: true, dim: true, ..run("ansi-1") }),
-            "color:var(--ansi-1);font-weight:650;opacity:.6;"
+            "color:var(--ansi-1);font-weight:650;opacity:.85;"
         );
     }
 

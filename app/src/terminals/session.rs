@@ -1,30 +1,32 @@
 //! One terminal in the browser: the emulator, the socket behind it, and how they come back when the line breaks. Browser only.
 
+mod wire;
+
 use std::{
     cell::{Cell, RefCell},
     rc::{Rc, Weak},
     time::Duration,
 };
 
-use js_sys::{ArrayBuffer, Uint8Array};
+use js_sys::Uint8Array;
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*};
 use server::{
-    error::FailureKind,
-    terminals::{BYTES, Closing, JSON, Notice, Request, SUBPROTOCOL, Watching},
+    clock::Timestamp,
+    terminals::{BYTES, JSON, Notice, Request, Watching},
 };
-use wasm_bindgen::{JsCast as _, closure::Closure};
-use web_sys::{BinaryType, CloseEvent, HtmlElement, KeyboardEvent, MessageEvent, WebSocket};
+use web_sys::{HtmlElement, KeyboardEvent};
+
+use self::wire::Socket;
 
 use super::{
-    calls,
     desk::{Desk, Line},
     ears::Ears,
-    rules,
+    rules::{self, Letters},
     xterm::{self, Emulator, Handlers},
 };
 
-/// How often the line is used when nothing else uses it; proxies cut silent ones after a minute.
-const ALIVE: Duration = Duration::from_secs(20);
+/// How often it is looked whether the line still stands.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long the bell is shown.
 const BELL: Duration = Duration::from_secs(3);
 /// Letters that one can read, in pixels.
@@ -40,29 +42,21 @@ pub(super) struct Session {
     socket: RefCell<Option<Socket>>,
     /// Tries to connect since the line last stood.
     tries: Cell<u32>,
-    /// The keyboard was held when the line broke, and is taken again if it is free.
-    held: Cell<bool>,
-    /// A sign of life was asked for and has not come.
-    waits: Cell<bool>,
+    /// The keyboard was held when the line broke, and since when; it is taken again unless somebody else has it now.
+    held: Cell<Option<Timestamp>>,
+    /// When keys went out that nothing has come after yet.
+    unheard: Cell<Option<f64>>,
+    /// When a sign of life was asked for that has not come.
+    asked: Cell<Option<f64>>,
+    /// When the line was used last.
+    used: Cell<f64>,
+    /// Whether the picture pans with the cursor: until somebody pans it, and again when they type.
+    follows: Cell<bool>,
+    /// The next try, or the end of patience with this one.
     retry: Cell<Option<TimeoutHandle>>,
+    /// The try that is under way: an older one has nothing to say.
+    attempt: Cell<u32>,
     ears: RefCell<Vec<Ears>>,
-}
-
-/// A socket with what listens to it; dropped, nobody does.
-struct Socket {
-    it: WebSocket,
-    _message: Closure<dyn Fn(MessageEvent)>,
-    _close: Closure<dyn Fn(CloseEvent)>,
-    _open: Closure<dyn Fn()>,
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        self.it.set_onmessage(None);
-        self.it.set_onclose(None);
-        self.it.set_onopen(None);
-        let _ = self.it.close();
-    }
 }
 
 impl Session {
@@ -84,13 +78,19 @@ impl Session {
             glass,
             socket: RefCell::default(),
             tries: Cell::new(0),
-            held: Cell::new(false),
-            waits: Cell::new(false),
+            held: Cell::new(None),
+            unheard: Cell::new(None),
+            asked: Cell::new(None),
+            used: Cell::new(0.0),
+            follows: Cell::new(true),
             retry: Cell::new(None),
+            attempt: Cell::new(0),
             ears: RefCell::default(),
         });
         session.listen();
-        session.fit();
+        desk.recall();
+        session.screen.read_aloud(desk.aloud.get_untracked());
+        session.lay();
         session.connect();
         desk.session.set_value(Some(session));
     }
@@ -105,7 +105,7 @@ impl Session {
                 }
             })
         };
-        let (keys, bell, wheel) = (me.clone(), me.clone(), me.clone());
+        let (keys, bell, wheel, moved) = (me.clone(), me.clone(), me.clone(), me.clone());
         self.screen.listen(Handlers {
             typed: with(|me, text| me.typed(&text)),
             // One byte a character.
@@ -122,6 +122,11 @@ impl Session {
                     me.ring();
                 }
             }),
+            moved: Box::new(move || {
+                if let Some(me) = moved.upgrade() {
+                    me.follow();
+                }
+            }),
         });
         *self.ears.borrow_mut() = Ears::of(&me, &self.glass);
         let alive = me.clone();
@@ -129,83 +134,10 @@ impl Session {
             move || {
                 let _ = alive.upgrade().map(|me| me.keep_alive());
             },
-            ALIVE,
+            LOOK,
         ) {
             self.ears.borrow_mut().push(Ears::Timer(handle));
         }
-    }
-
-    /// Opens the line with a new ticket. What refuses for good is said; what may pass is tried again.
-    fn connect(self: &Rc<Self>) {
-        self.retry.take();
-        self.socket.borrow_mut().take();
-        let me = Rc::downgrade(self);
-        let name = self.name.clone();
-        leptos::task::spawn_local(async move {
-            let ticket = calls::terminal_ticket(name).await;
-            let Some(me) = me.upgrade() else { return };
-            match ticket {
-                Ok(ticket) => me.open(&ticket.ticket),
-                Err(refusal) => match refusal.0.kind {
-                    FailureKind::Outside | FailureKind::Internal => me.later(),
-                    _ => me.desk.line.set(Line::Closed(refusal.to_string())),
-                },
-            }
-        });
-    }
-
-    /// Tries at once, because somebody asked or came back to the page.
-    pub(super) fn connect_now(self: &Rc<Self>) {
-        if self.desk.line.get_untracked() == Line::Open {
-            return;
-        }
-        if let Some(handle) = self.retry.take() {
-            handle.clear();
-        }
-        self.tries.set(0);
-        self.desk.line.set(Line::Connecting);
-        self.connect();
-    }
-
-    fn open(self: &Rc<Self>, ticket: &str) {
-        let Some(location) = web_sys::window().map(|window| window.location()) else { return };
-        let scheme = if location.protocol().is_ok_and(|scheme| scheme == "https:") { "wss" } else { "ws" };
-        let address = format!("{scheme}://{}/terminals/{}/ws", location.host().unwrap_or_default(), self.name);
-        let words = xterm::list(&[SUBPROTOCOL, &format!("ticket.{ticket}")]);
-        let Ok(it) = WebSocket::new_with_str_sequence(&address, &words) else { return self.later() };
-        it.set_binary_type(BinaryType::Arraybuffer);
-        let me = Rc::downgrade(self);
-        let message = {
-            let me = me.clone();
-            Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-                if let (Some(me), Ok(frame)) = (me.upgrade(), event.data().dyn_into::<ArrayBuffer>()) {
-                    me.take(&Uint8Array::new(&frame));
-                }
-            })
-        };
-        let close = {
-            let me = me.clone();
-            Closure::<dyn Fn(CloseEvent)>::new(move |event: CloseEvent| {
-                if let Some(me) = me.upgrade() {
-                    me.closed(event.code(), &event.reason());
-                }
-            })
-        };
-        let open = Closure::<dyn Fn()>::new(move || {
-            if let Some(me) = me.upgrade() {
-                me.opened();
-            }
-        });
-        it.set_onmessage(Some(message.as_ref().unchecked_ref()));
-        it.set_onclose(Some(close.as_ref().unchecked_ref()));
-        it.set_onopen(Some(open.as_ref().unchecked_ref()));
-        *self.socket.borrow_mut() = Some(Socket { it, _message: message, _close: close, _open: open });
-    }
-
-    fn opened(&self) {
-        self.waits.set(false);
-        self.desk.line.set(Line::Open);
-        self.look();
     }
 
     /// Says whether the page is looked at.
@@ -219,15 +151,15 @@ impl Session {
         if frame.length() == 0 {
             return;
         }
+        self.heard();
         let rest = frame.subarray(1, frame.length());
         match frame.get_index(0) {
             BYTES => self.screen.write(&rest),
             JSON => match serde_json::from_slice::<Notice>(&rest.to_vec()) {
                 Ok(Notice::State(now)) => self.stand(now),
                 Ok(Notice::Refused { why }) => self.desk.words.set(Some(rules::sentence(&why))),
-                Ok(Notice::Alive) => self.waits.set(false),
                 // A newer hub may say more; what is known still holds.
-                Err(_) => {}
+                Ok(Notice::Alive) | Err(_) => {}
             },
             _ => {}
         }
@@ -239,20 +171,24 @@ impl Session {
         let before = self.desk.watching.with_untracked(|old| old.as_ref().map(|old| (old.cols, old.rows)));
         if before != Some((now.cols, now.rows)) {
             self.screen.resize(now.cols, now.rows);
-            if self.desk.fits.get_untracked() {
-                self.fit();
-            }
+            self.lay();
         }
         let yours = rules::yours(&now);
         // What was held is asked for once the machine is there.
-        if now.away.is_none() && self.held.take() && !yours {
+        if now.away.is_none()
+            && let Some(since) = self.held.take()
+            && !yours
+        {
             match &now.keyboard {
                 None if now.may_type => self.ask(&Request::Take { over: false }),
-                Some(other) => self.desk.words.set(Some(format!(
-                    "{} took the keyboard while the line was broken.",
-                    rules::person(&other.holder)
-                ))),
-                None => {}
+                // The hub does not know yet that the old line is gone.
+                Some(old) if old.since == since => self.ask(&Request::Take { over: true }),
+                other => {
+                    self.screen.typing(false);
+                    let other = other.as_ref().map(|other| rules::person(&other.holder));
+                    let words = other.map(|other| format!("{other} took the keyboard while the line was broken."));
+                    self.desk.words.update(|said| *said = words.or(said.take()));
+                }
             }
         }
         let mine = self.mine();
@@ -267,51 +203,17 @@ impl Session {
         self.desk.watching.with_untracked(|now| now.as_ref().is_some_and(rules::yours))
     }
 
-    fn closed(self: &Rc<Self>, code: u16, reason: &str) {
-        self.socket.borrow_mut().take();
-        self.held.set(self.held.get() || self.mine());
-        self.desk.watching.update(|now| {
-            if let Some(now) = now {
-                now.keyboard = None;
-            }
-        });
-        self.screen.typing(false);
-        if Closing::comes_back(code) {
-            return self.later();
-        }
-        let known = Closing::ALL.into_iter().find(|it| it.code() == code).map(Closing::words);
-        let words = if reason.is_empty() { known.unwrap_or("the line was closed") } else { reason };
-        self.held.set(false);
-        self.desk.line.set(Line::Closed(words.to_owned()));
-    }
-
-    fn later(self: &Rc<Self>) {
-        let tries = self.tries.get();
-        self.tries.set(tries.saturating_add(1));
-        self.desk.line.set(Line::Reconnecting);
-        let me = Rc::downgrade(self);
-        let again = move || {
-            let _ = me.upgrade().map(|me| me.connect());
-        };
-        let pause = Duration::from_millis(rules::pause(tries, js_sys::Math::random()));
-        self.retry.set(set_timeout_with_handle(again, pause).ok());
-    }
-
-    fn keep_alive(self: &Rc<Self>) {
-        if self.desk.line.get_untracked() != Line::Open {
-            return;
-        }
-        if self.waits.replace(true) {
-            // Nothing came since the last time: the line is dead, and TCP will not say so for minutes.
-            return self.closed(0, "");
-        }
-        self.ask(&Request::Alive);
-    }
-
     /// Asks the server.
     pub(super) fn ask(&self, request: &Request) {
         if let Ok(json) = serde_json::to_vec(request) {
             self.send(JSON, &json);
+        }
+        if matches!(request, Request::Paste { .. }) {
+            self.doubted();
+        }
+        if matches!(request, Request::HandBack) && self.held.take().is_some() {
+            // The line is broken: nobody is to be given it back.
+            self.screen.typing(false);
         }
     }
 
@@ -331,17 +233,6 @@ impl Session {
         match with_ctrl {
             Some(control) => self.send(BYTES, control.to_string().as_bytes()),
             None => self.send(BYTES, keys.as_bytes()),
-        }
-    }
-
-    fn send(&self, kind: u8, body: &[u8]) {
-        if kind == BYTES && !self.mine() {
-            return;
-        }
-        if let Some(socket) = self.socket.borrow().as_ref().filter(|socket| socket.it.ready_state() == WebSocket::OPEN)
-        {
-            let frame: Vec<u8> = std::iter::once(kind).chain(body.iter().copied()).collect();
-            let _ = socket.it.send_with_u8_array(&frame);
         }
     }
 
@@ -397,13 +288,6 @@ impl Session {
         !self.mine() && !self.screen.selection().is_empty()
     }
 
-    /// Comes back at once if the line waits to be tried again: the page is looked at, or the network is back.
-    pub(super) fn connect_again(self: &Rc<Self>) {
-        if self.desk.line.get_untracked() == Line::Reconnecting {
-            self.connect_now();
-        }
-    }
-
     /// Text from the browser's clipboard.
     pub(super) fn pasted(&self, text: String) {
         self.desk.paste(text);
@@ -435,21 +319,27 @@ impl Session {
         self.screen.recolor();
     }
 
-    /// The window changed.
-    pub(super) fn window_changed(&self) {
-        if self.desk.fits.get_untracked() {
-            self.fit();
+    /// Letters as they were chosen, for the window and the grid as they are now.
+    pub(super) fn lay(&self) {
+        self.screen.lay(self.desk.letters.get_untracked());
+        self.follow();
+    }
+
+    /// Letters larger or smaller than these.
+    pub(super) fn beside(&self, by: f64) -> Letters {
+        self.screen.beside(by)
+    }
+
+    /// Somebody pans.
+    pub(super) fn let_go(&self) {
+        self.follows.set(false);
+    }
+
+    /// Pans to the cursor, unless somebody pans. Only for who types also along the line: programs leave it anywhere.
+    fn follow(&self) {
+        if self.follows.get() {
+            self.screen.follow(self.mine());
         }
-    }
-
-    /// Other letters than those that fit.
-    pub(super) fn zoom(&self, by: f64) {
-        self.screen.zoom(by);
-    }
-
-    /// The whole grid is seen.
-    pub(super) fn fit(&self) {
-        self.screen.fit();
     }
 
     /// Asks for the grid that this window has room for, at letters one can read.
@@ -461,9 +351,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Some(handle) = self.retry.take() {
-            handle.clear();
-        }
+        self.no_more_tries();
     }
 }
 

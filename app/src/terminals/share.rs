@@ -7,7 +7,10 @@ use server::{
     terminals::{LinkView, NewLink},
 };
 
-use super::{calls, rules};
+use super::{
+    calls, rules,
+    seldom::{Seldom, seldom},
+};
 use crate::{
     live::live,
     services::Act,
@@ -26,10 +29,10 @@ pub(super) fn ShareDialog(
     open: RwSignal<bool>,
 ) -> impl IntoView {
     let title = format!("Share {name}");
-    view! { <Dialog open=open title=title>{body(name.clone())}</Dialog> }
+    view! { <Dialog open=open title=title>{seldom(Seldom::Share { name: name.clone() })}</Dialog> }
 }
 
-fn body(name: String) -> AnyView {
+pub(super) fn body(name: String) -> AnyView {
     let live = live();
     let act = Act::new();
     let made = RwSignal::new(None::<NewLink>);

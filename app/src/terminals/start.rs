@@ -4,7 +4,10 @@ use leptos::prelude::*;
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use server::terminals::TerminalDraft;
 
-use super::{calls, rules};
+use super::{
+    calls, rules,
+    seldom::{Seldom, seldom},
+};
 use crate::{
     machines::machine_choice,
     services::{Act, field},
@@ -18,11 +21,13 @@ pub(super) fn StartDialog(
     open: RwSignal<bool>,
     /// The machine that is proposed; empty: the hub's own.
     machine: RwSignal<String>,
+    /// Why nothing can run on the hub's own machine.
+    lacks: RwSignal<Option<String>>,
 ) -> impl IntoView {
-    view! { <Dialog open=open title="Start a terminal".to_owned()>{form(open, machine)}</Dialog> }
+    view! { <Dialog open=open title="Start a terminal".to_owned()>{seldom(Seldom::Start { open, machine, lacks })}</Dialog> }
 }
 
-fn form(open: RwSignal<bool>, machine: RwSignal<String>) -> AnyView {
+pub(super) fn form(open: RwSignal<bool>, machine: RwSignal<String>, lacks: RwSignal<Option<String>>) -> AnyView {
     let text = || RwSignal::new(String::new());
     let (name, command, folder) = (text(), text(), text());
     let act = Act::new();
@@ -44,6 +49,10 @@ fn form(open: RwSignal<bool>, machine: RwSignal<String>) -> AnyView {
             navigate.with_value(|go| go(&format!("/terminals/{name}"), NavigateOptions::default()));
         });
     };
+    let unable = move || {
+        let why = lacks.get().filter(|_| machine.with(String::is_empty))?;
+        Some(view! { <p class="failure" role="alert">{rules::sentence(&why)}</p> })
+    };
     view! {
         <form
             class="form"
@@ -55,6 +64,7 @@ fn form(open: RwSignal<bool>, machine: RwSignal<String>) -> AnyView {
         >
             {field("terminal-name", "Name", "Letters, digits, - and _, such as build", "text", "off", name)}
             {machine_choice("terminal-machine", machine)}
+            {unable}
             {field("terminal-command", "Command", "Program and arguments; empty starts your login shell", "text", "off", command)}
             {field("terminal-folder", "Folder", "Where it starts; empty is the home folder", "text", "off", folder)}
             <Words failure=act.failure />

@@ -14,7 +14,7 @@ use server::{
 };
 
 use super::{
-    calls,
+    calls, rules,
     start::StartDialog,
     thumb::{List, Screens, Thumbs},
 };
@@ -51,6 +51,8 @@ pub(crate) fn Wall() -> impl IntoView {
             }
         })
     };
+    let (trouble, lacks) = trouble();
+    let why = move || trouble.get().and_then(Result::ok).flatten();
     let empty = move || list.get().and_then(Result::ok).is_some_and(|all| all.is_empty());
     let failure = move || list.get().and_then(Result::err).map(|refusal| refusal.to_string());
     view! {
@@ -59,16 +61,17 @@ pub(crate) fn Wall() -> impl IntoView {
         </Bar>
         <div class="page wall">
             <Transition fallback=|| view! { <div class="tiles"><div class="card skeleton terminal-card" aria-hidden="true"></div></div> }>
-                <div class="toolbar" hidden=empty>{search(query)} {start}</div>
+                <div class="toolbar" hidden=move || empty() && why().is_none()>{search(query)} {start}</div>
                 {move || failure().map(|words| view! { <p class="failure" role="alert">{words}</p> })}
-                {move || empty().then(|| view! { <Empty>{start()}</Empty> })}
+                {move || why().map(|why| lacking(&why))}
+                {move || (empty() && why().is_none()).then(|| view! { <Empty>{start()}</Empty> })}
                 {found(query)}
                 <div class="tiles" hidden=move || !query.with(String::is_empty)>
                     <Thumbs list=list screens=screens shown=Signal::derive(|| None) />
                 </div>
             </Transition>
         </div>
-        <StartDialog open=starting machine=machine />
+        <StartDialog open=starting machine=machine lacks=lacks />
     }
 }
 
@@ -76,6 +79,37 @@ pub(crate) fn Wall() -> impl IntoView {
 pub(super) fn terminals() -> List {
     let live = live();
     kept(move || (live.version(Topic::Terminals), live.version(Topic::Machines)), |_| calls::list_terminals())
+}
+
+/// Why nothing can run on the hub's own machine, and what to install.
+type Trouble = Resource<Result<Option<String>, Refusal>>;
+
+/// Asks for it, again and again until it is mended; the signal tells it to what does not wait for the answer.
+pub(super) fn trouble() -> (Trouble, RwSignal<Option<String>>) {
+    let live = live();
+    let asked: Trouble = kept(move || live.version(Topic::Terminals), |_| calls::terminal_trouble());
+    let why = RwSignal::new(None);
+    Effect::new(move || why.set(asked.get().and_then(Result::ok).flatten()));
+    // What is installed there is no event here.
+    Effect::new(move || {
+        live.now.track();
+        if why.with_untracked(Option::is_some) {
+            asked.refetch();
+        }
+    });
+    (asked, why)
+}
+
+/// Says so.
+fn lacking(why: &str) -> AnyView {
+    view! {
+        <section class="card unable" role="alert">
+            <h2>"No terminal can run on this machine"</h2>
+            <p>{rules::sentence(why)}</p>
+            <p class="quiet">"The hub finds by itself what you install, within some seconds. Terminals of other machines go on."</p>
+        </section>
+    }
+    .into_any()
 }
 
 /// `/terminals?new=MACHINE` opens the dialog; the mark is taken from the address, so that it can be asked again.

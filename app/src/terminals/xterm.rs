@@ -19,7 +19,7 @@ use xterm_js_rs::{
     addons::{unicode11::Unicode11Addon, web_links::WebLinksAddon},
 };
 
-use super::rules;
+use super::rules::{self, Letters};
 
 #[wasm_bindgen(module = "xterm")]
 extern "C" {
@@ -108,6 +108,9 @@ const ANSI: [&str; 16] = [
     "brightWhite",
 ];
 
+/// What the window has around the grid, both sides together (`.glass` in the stylesheet).
+const PADDING: f64 = 20.0;
+
 const FAMILY: &str = "ui-monospace, \"SF Mono\", \"JetBrains Mono\", Menlo, Consolas, \"DejaVu Sans Mono\", monospace";
 
 /// Brings the emulator; at once when it is there already.
@@ -144,6 +147,8 @@ pub(super) struct Handlers {
     pub(super) wheel: Box<dyn Fn()>,
     /// The bell rang.
     pub(super) bell: Box<dyn Fn()>,
+    /// The cursor moved.
+    pub(super) moved: Box<dyn Fn()>,
 }
 
 /// One emulator in its element.
@@ -184,11 +189,12 @@ impl Emulator {
 
     /// Connects what happens with what is done about it.
     pub(super) fn listen(&self, handlers: Handlers) {
-        let Handlers { typed, binary, key, link, wheel, bell } = handlers;
+        let Handlers { typed, binary, key, link, wheel, bell, moved } = handlers;
         self.terminal.on_data(&self.keep(Closure::<dyn Fn(String)>::new(typed)));
         self.terminal.on_binary(&self.keep(Closure::<dyn Fn(String)>::new(binary)));
         self.terminal.attach_custom_key_event_handler(&self.keep(Closure::<dyn Fn(KeyboardEvent) -> bool>::new(key)));
         self.terminal.on_bell(&self.keep(Closure::<dyn Fn()>::new(bell)));
+        self.terminal.on_cursor_move(&self.keep(Closure::<dyn Fn()>::new(moved)));
         // The emulator would make arrow keys of the wheel, since a screen of tmux has nothing to scroll: a shell would turn its
         // pages of old commands. What people want to see then is what was said before.
         let modes: Lacking = self.terminal.clone().unchecked_into();
@@ -230,6 +236,11 @@ impl Emulator {
         }
     }
 
+    /// Takes no keys for now, but keeps the focus: they would be the page's.
+    pub(super) fn hold_keys(&self) {
+        set(&self.terminal.options(), "disableStdin", &JsValue::TRUE);
+    }
+
     /// Whether keys are taken. Where they are not, it takes no focus either, so that the page's own keys work.
     pub(super) fn typing(&self, on: bool) {
         set(&self.terminal.options(), "disableStdin", &(!on).into());
@@ -268,21 +279,36 @@ impl Emulator {
         Reflect::get(&self.terminal.options(), &"fontSize".into()).ok().and_then(|size| size.as_f64()).unwrap_or(13.0)
     }
 
-    fn set_font(&self, size: f64) {
+    /// Takes letters of this size.
+    pub(super) fn lay(&self, letters: Letters) {
+        let grid = (self.terminal.get_cols(), self.terminal.get_rows());
+        let size = letters.size(self.room(), grid, self.em, dots());
         if (self.font() - size).abs() > 0.01 {
             set(&self.terminal.options(), "fontSize", &size.into());
         }
     }
 
-    /// The largest letters with which the whole grid is seen.
-    pub(super) fn fit(&self) {
-        let grid = (self.terminal.get_cols(), self.terminal.get_rows());
-        self.set_font(rules::letters(self.room(), grid, self.em, dots()));
+    /// Letters larger or smaller than these.
+    pub(super) fn beside(&self, by: f64) -> Letters {
+        Letters::beside(self.font(), by)
     }
 
-    /// Larger or smaller letters than those that fit.
-    pub(super) fn zoom(&self, by: f64) {
-        self.set_font((self.font() + by).clamp(rules::SMALLEST, rules::LARGEST));
+    /// Pans to the cursor where the grid is larger than its window; its column only `along` the line too.
+    pub(super) fn follow(&self, along: bool) {
+        const AROUND: f64 = 2.0;
+        let Some(glass) = self.parent.parent_element() else { return };
+        let buffer = self.terminal.get_buffer().get_active();
+        let (wide, high) = rules::cell(self.font(), self.em, dots());
+        let near = |place: u32, cell: f64, from: i32, room: i32| {
+            let (place, from, room) = (f64::from(place) * cell, f64::from(from), f64::from(room));
+            // The grid begins below a padding, and ends before one.
+            let (least, most) = (place + (AROUND + 1.0) * cell + PADDING - room, place - AROUND * cell);
+            from.min(most).max(least).max(0.0) as i32
+        };
+        glass.set_scroll_top(near(buffer.get_cursor_y(), high, glass.scroll_top(), glass.client_height()));
+        if along {
+            glass.set_scroll_left(near(buffer.get_cursor_x(), wide, glass.scroll_left(), glass.client_width()));
+        }
     }
 
     /// The grid that its window has room for, at letters of `font`.
@@ -293,9 +319,8 @@ impl Emulator {
 
     /// What the grid may fill, without the padding around it.
     fn room(&self) -> (f64, f64) {
-        const PADDING: i32 = 20;
         let glass = self.parent.parent_element().map_or((0, 0), |glass| (glass.client_width(), glass.client_height()));
-        (f64::from(glass.0 - PADDING).max(40.0), f64::from(glass.1 - PADDING).max(40.0))
+        ((f64::from(glass.0) - PADDING).max(40.0), (f64::from(glass.1) - PADDING).max(40.0))
     }
 
     fn field(&self) -> Option<HtmlTextAreaElement> {

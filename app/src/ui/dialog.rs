@@ -21,7 +21,7 @@ pub(crate) fn Dialog(
         if open.get() && !dialog.open() {
             let _ = dialog.show_modal();
             // Once its content is there: who opened it wants to type, not to close it.
-            request_animation_frame(move || begin(&dialog));
+            request_animation_frame(begin_dialog);
         } else if !open.get() && dialog.open() {
             dialog.close();
         }
@@ -38,10 +38,11 @@ pub(crate) fn Dialog(
     }
 }
 
-/// Puts the focus into the first field, if there is one.
-fn begin(dialog: &web_sys::HtmlDialogElement) {
+/// Puts the focus into the first field of the open dialog, if there is one.
+pub(crate) fn begin_dialog() {
     use wasm_bindgen::JsCast as _;
-    let field = dialog.query_selector("input, textarea, select").ok().flatten();
+    let page = web_sys::window().and_then(|window| window.document());
+    let field = page.and_then(|page| page.query_selector("dialog[open] :is(input, textarea, select)").ok()?);
     if let Some(field) = field.and_then(|field| field.dyn_into::<web_sys::HtmlElement>().ok()) {
         let _ = field.focus();
     }

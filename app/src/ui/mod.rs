@@ -5,11 +5,12 @@ mod format;
 mod icons;
 mod keys;
 mod palette;
+mod remember;
 mod sparkline;
 mod theme;
 mod toast;
 
-pub(crate) use dialog::Dialog;
+pub(crate) use dialog::{Dialog, begin_dialog};
 pub(crate) use format::{
     Ago, CopyButton, StatusBadge, Words, actor_face, agent_hue, bytes, capital, count, duration, exact, money,
     price_per_hour, span,
@@ -17,6 +18,9 @@ pub(crate) use format::{
 pub(crate) use icons::icon;
 pub(crate) use keys::on_keys;
 pub(crate) use palette::{Palette, open_palette, provide_palette};
+pub(crate) use remember::remember;
+#[cfg(feature = "hydrate")]
+pub(crate) use remember::remembered;
 pub(crate) use sparkline::Sparkline;
 pub(crate) use theme::ThemeButton;
 #[cfg(feature = "ssr")]

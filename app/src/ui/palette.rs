@@ -24,6 +24,21 @@ const ACTS: [Entry; 8] = [
     ("See my sessions", "/settings#sessions", "gear", ""),
 ];
 
+/// Keys of a terminal's page. While the keyboard is held all but the chords are the program's.
+const TERMINAL: [(&str, &str); 11] = [
+    ("t", "Take the keyboard"),
+    ("Ctrl ⇧ ⏎", "Hand the keyboard back"),
+    ("Ctrl ⇧ C", "Copy what is selected"),
+    ("Ctrl ⇧ V", "Paste"),
+    ("c", "Copy, while you only look"),
+    ("h", "History; then / searches it"),
+    ("f", "See the whole screen"),
+    ("+", "Larger letters"),
+    ("-", "Smaller letters"),
+    ("]", "Next terminal"),
+    ("[", "Previous terminal"),
+];
+
 /// Opens the palette, from a button.
 pub(crate) fn open_palette() {
     if let Some(Open(open)) = use_context::<Open>() {
@@ -126,6 +141,10 @@ pub(crate) fn Palette() -> impl IntoView {
                 <dt><kbd>"Enter"</kbd></dt><dd>"Open"</dd>
                 <dt><kbd>"Ctrl Enter"</kbd></dt><dd>"Draw"</dd>
                 <dt><kbd>"Esc"</kbd></dt><dd>"Leave"</dd>
+            </dl>
+            <h3 class="of-keys">"In a terminal"</h3>
+            <dl class="keys">
+                {TERMINAL.map(|(key, what)| view! { <dt><kbd>{key}</kbd></dt><dd>{what}</dd> }).into_iter().collect_view()}
             </dl>
         </Dialog>
     }

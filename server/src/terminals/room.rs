@@ -408,6 +408,12 @@ impl Terminals {
         self.ready().await.is_ok() || !self.alone()
     }
 
+    /// Why no session can be held on the hub's own machine, and what to install; `None`: they can.
+    pub async fn trouble(&self, who: &Caller) -> Result<Option<String>, Error> {
+        who.must(Right::Look)?;
+        Ok(self.ready().await.err().map(|why| why.to_string()))
+    }
+
     /// The sessions of the hub's own machine; says what to install where tmux is missing.
     pub(super) async fn engine(&self) -> Result<&Sessions, Error> {
         let open = async || {
@@ -419,7 +425,7 @@ impl Terminals {
             .engine
             .get_or_try_init(open)
             .await
-            .map_err(|error| Failure::new(FailureKind::Outside, format!("terminals cannot be held: {error:#}")).into())
+            .map_err(|error| Failure::new(FailureKind::Outside, format!("{error:#}")).into())
     }
 
     /// The feed of a terminal that somebody watches.

@@ -123,6 +123,10 @@ impl Terminals {
         who.must(Right::Look)?;
         let known: HashMap<String, u64> = known.into_iter().collect();
         let mut screens = Vec::new();
+        // As with the list: without tmux there is nothing to show.
+        if !self.able().await {
+            return Ok(screens);
+        }
         for session in self.seen_by(who).await? {
             // Watching keeps it attached for some seconds, so that who asks every second finds it warm.
             let Ok(watch) = self.sessions_of(&session.name).await?.watch(&session.name).await else { continue };
