@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use super::{
     AgentState, Agents, Wanted, environment, files, profiles,
     room::{KEEPER, event},
-    rules::{Life, Step},
+    rules::{self, Life, Step},
     store::{self, AgentRow, StandIn},
     terminal,
 };
 use crate::{
     auth::{NewToken, TokenDraft, TokenView},
     caller::{Actor, Role},
-    clock::{MINUTE, SECOND},
+    clock::MINUTE,
     config,
     error::{Error, Failure, FailureKind},
     id::TokenId,
@@ -94,17 +94,17 @@ impl Agents {
                 true => Step::Ended,
                 false => seen.life.step(live.is_some(), row.wanted, row.draft.restart_on_exit, now),
             };
-            let ended = match was.filter(|_| seen.life.up.is_none()) {
-                Some(up) => Some(format!("its program ended after {} s", now.since(up) / SECOND)),
-                None => ended_before.then(|| "its program ended while the hub did not look".to_owned()),
-            };
+            let up = was.filter(|_| seen.life.up.is_none());
+            let ended = (up.is_some() || ended_before).then_some(up);
             if ended.is_some() {
                 seen.forget_screen();
             }
             (step, ended)
         };
-        if ended.is_some() {
-            self.say(row, ended).await?;
+        if let Some(up) = ended {
+            // Of a machine that is gone again nothing can be learned.
+            let said = self.terminals.last_words(&KEEPER, &terminal(&row.draft.slug)).await.unwrap_or_default();
+            self.say(row, Some(rules::why_ended(up, said.as_ref(), now))).await?;
         } else if live.is_some() && row.stand_in.is_none() {
             self.say(row, None).await?;
         }

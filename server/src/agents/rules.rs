@@ -4,6 +4,7 @@ use super::{AgentDraft, Wanted, profiles};
 use crate::{
     clock::{MINUTE, SECOND, Timestamp},
     error::Failure,
+    terminals::LastWords,
 };
 
 /// The first wait before a start is tried again; doubles.
@@ -150,6 +151,20 @@ pub(super) fn wait(tries: u32) -> i64 {
     2_i64.checked_pow(tries).map_or(LONGEST_WAIT, |times| FIRST_WAIT.saturating_mul(times).min(LONGEST_WAIT))
 }
 
+/// Why a session does not run any more: how its program ended, after how long (`up`: since when it ran; `None`: nobody saw), and
+/// the last line that it said. That is untrusted, and only quoted.
+pub(super) fn why_ended(up: Option<Timestamp>, said: Option<&LastWords>, now: Timestamp) -> String {
+    let how = said.map_or_else(String::new, |said| format!(" with {}", said.how));
+    let when = match up {
+        Some(up) => format!("after {} s", said.map_or(now, |said| said.at).since(up).max(0) / SECOND),
+        None => "while the hub did not look".to_owned(),
+    };
+    let last = said.and_then(|said| said.lines.iter().rfind(|line| !line.trim().is_empty()));
+    let last =
+        last.map_or_else(String::new, |line| format!(": {}", line.trim().chars().take(LAST_LINE).collect::<String>()));
+    format!("its program ended{how} {when}{last}")
+}
+
 /// An agent's session as this hub has seen it. After a restart of the hub nothing is seen yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Life {
@@ -160,6 +175,9 @@ pub(super) struct Life {
     /// It is not started before this.
     pub(super) not_before: Option<Timestamp>,
 }
+
+/// Characters of a program's last line that are shown.
+const LAST_LINE: usize = 160;
 
 /// What is done about a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,6 +13,7 @@ use tokio::{
 
 use super::{
     feed::{Feed, Way},
+    last_words,
     sessions::{Lonely, Sessions},
     tmux::Tmux,
 };
@@ -22,6 +23,8 @@ use crate::clock::Stopwatch;
 const CHUNK: usize = 32 * 1024;
 /// How often calm readers are told.
 const CALM: Duration = Duration::from_millis(25);
+/// How often a program that says it has ended is believed: any may say so.
+const LOOK: Duration = Duration::from_secs(1);
 /// A redraw is taken as ended so long after its beginning, if tmux does not say so.
 const OVERDUE: Duration = Duration::from_millis(100);
 /// A client that lived so long was well.
@@ -90,7 +93,7 @@ async fn once(sessions: &Sessions, tmux: &Tmux, feed: &Arc<Feed>) -> anyhow::Res
         tmux.attach_command(feed.name()).spawn(pts).map_err(|error| anyhow!("tmux did not start: {error}"))?;
     let (reader, writer) = pty.into_split();
     feed.begin();
-    let end = pump(sessions, feed, reader, writer).await;
+    let end = pump(sessions, tmux, feed, reader, writer).await;
     disconnect(feed).await;
     farewell(&mut child).await;
     end
@@ -103,6 +106,7 @@ async fn disconnect(feed: &Feed) {
 
 async fn pump(
     sessions: &Sessions,
+    tmux: &Tmux,
     feed: &Arc<Feed>,
     mut reader: OwnedReadPty,
     writer: OwnedWritePty,
@@ -115,6 +119,7 @@ async fn pump(
     let (mut calm, mut told, mut owed) = (pin!(sleep(CALM)), None::<Stopwatch>, false);
     let (mut overdue, mut drawing) = (pin!(sleep(OVERDUE)), false);
     let (mut ready, mut over) = (false, false);
+    let mut looked = None::<Stopwatch>;
     loop {
         tokio::select! {
             read = reader.read(&mut buffer) => {
@@ -141,6 +146,11 @@ async fn pump(
                 over = said.len() < length;
                 if !feed.publish(said) {
                     return Ok(End::Lost);
+                }
+                if last_words::announced(said) && looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+                    // Who looks ends it, and so this client. An error is met again at the next look.
+                    let _ = tmux.look().await;
+                    looked = Some(Stopwatch::start());
                 }
                 if !ready {
                     ready = feed.frames() > 0;

@@ -201,7 +201,6 @@ mod tests {
             started_at: Timestamp::from_millis(0),
             activity: Timestamp::from_millis(0),
             bell: false,
-            lines: 24,
             title: String::new(),
         };
         names.iter().map(session).collect()

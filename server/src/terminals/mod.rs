@@ -22,6 +22,8 @@ mod feed;
 #[cfg(feature = "ssr")]
 mod keyboard;
 #[cfg(feature = "ssr")]
+mod last_words;
+#[cfg(feature = "ssr")]
 mod links;
 #[cfg(feature = "ssr")]
 mod lives;

@@ -275,6 +275,17 @@ pub struct History {
     pub total: usize,
 }
 
+/// What a program said last that ended badly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastWords {
+    /// How it ended: `status 7`, `signal 9`.
+    pub how: String,
+    /// When.
+    pub at: Timestamp,
+    /// Its last lines, oldest first, without colours; at most 200. Untrusted.
+    pub lines: Vec<String>,
+}
+
 /// A line of some terminal's history that holds what was looked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::{
-    Began, Belongings, History, Launch,
+    Began, Belongings, History, LastWords, Launch,
     far::Machine,
     policy::clean,
     tmux::{SessionInfo, Tmux},
@@ -106,6 +106,14 @@ impl Place {
         match self {
             Self::Here(tmux) => tmux.screen(name).await,
             Self::There(machine) => machine.screen(name).await,
+        }
+    }
+
+    /// What a session said last whose program failed.
+    pub(super) async fn last_words(&self, name: &str) -> Result<Option<LastWords>, Error> {
+        match self {
+            Self::Here(tmux) => Ok(tmux.last_words(name)),
+            Self::There(machine) => machine.last_words(name).await,
         }
     }
 

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 use tokio::process::Command;
 
-use super::{Launch, policy::clean, rules};
+use super::{LastWords, Launch, last_words, policy::clean, rules};
 use crate::{
     clock::{SECOND, Timestamp},
     config,
@@ -50,6 +50,7 @@ struct Own {
     environment: Vec<(String, String)>,
     /// What our own client says it is.
     term: &'static str,
+    last_words: last_words::Kept,
 }
 
 /// A session as tmux lists it.
@@ -67,8 +68,6 @@ pub(super) struct SessionInfo {
     pub(super) activity: Timestamp,
     /// The bell rang while nobody watched.
     pub(super) bell: bool,
-    /// Lines that tmux keeps of it, those on its screen included.
-    pub(super) lines: usize,
     /// The title that the program set. Untrusted; control characters are removed.
     pub(super) title: String,
 }
@@ -101,7 +100,8 @@ impl Tmux {
         )?;
         let inner = ["tmux-256color", "screen-256color", "screen"].into_iter().find(|name| known(name)).unwrap_or(term);
         fs::write(&conf, configuration(version, inner)).with_context(|| format!("cannot write {}", conf.display()))?;
-        Ok(Self(Arc::new(Own { program, data, socket, conf, environment, term })))
+        let last_words = last_words::Kept::default();
+        Ok(Self(Arc::new(Own { program, data, socket, conf, environment, term, last_words })))
     }
 
     /// The sessions that run; none when no tmux server does.
@@ -112,7 +112,8 @@ impl Tmux {
     /// The sessions that run; `None` when no tmux server does.
     pub(super) async fn look(&self) -> Result<Option<Vec<SessionInfo>>, Error> {
         const FORMAT: &str = "#{session_id} #{session_name} #{pane_pid} #{window_width} #{window_height} \
-            #{session_created} #{window_activity} #{window_bell_flag} #{history_size} #{?#{==:#{pane_title},#{host}},,#{pane_title}}";
+            #{session_created} #{window_activity} #{window_bell_flag} #{?pane_dead_status,#{pane_dead_status},-} \
+            #{?pane_dead_signal,#{pane_dead_signal},-} #{?#{==:#{pane_title},#{host}},,#{pane_title}}";
         let output = self.run(self.command(["list-sessions", "-F", FORMAT])).await?;
         if !output.status.success() {
             let words = String::from_utf8_lossy(&output.stderr);
@@ -121,7 +122,41 @@ impl Tmux {
             }
             return Err(anyhow!("tmux cannot list its sessions: {}", words.trim()).into());
         }
-        Ok(Some(String::from_utf8_lossy(&output.stdout).lines().filter_map(session).collect()))
+        let mut running = Vec::new();
+        for (session, end) in String::from_utf8_lossy(&output.stdout).lines().filter_map(session) {
+            match end {
+                None => running.push(session),
+                Some(how) => self.bury(session, how).await,
+            }
+        }
+        Ok(Some(running))
+    }
+
+    /// Keeps the last words of a session whose program has failed, and ends it.
+    async fn bury(&self, session: SessionInfo, how: String) {
+        // By its id: another may have its name by now.
+        let id = session.id.as_str();
+        let lines = format!("-{}", last_words::LINES);
+        let capture = self.run(self.command(["capture-pane", "-p", "-J", "-S", &lines, "-t", id])).await;
+        match capture {
+            Ok(output) if output.status.success() => {
+                let mut lines = last_words::without_announcement(text(&output.stdout));
+                lines.drain(..lines.len().saturating_sub(last_words::LINES));
+                let lines = lines.into_iter().map(|line| clean(&line, last_words::LINE)).collect();
+                self.0.last_words.put(&session.name, LastWords { how, at: session.activity, lines });
+                if let Err(error) = self.run(self.command(["kill-session", "-t", id])).await {
+                    tracing::warn!(terminal = session.name, %error, "a session that has ended stays");
+                }
+            }
+            // Somebody else looked at the same time.
+            Ok(_) => {}
+            Err(error) => tracing::warn!(terminal = session.name, %error, "what it said last cannot be read"),
+        }
+    }
+
+    /// What a session said last, if its program failed.
+    pub(super) fn last_words(&self, name: &str) -> Option<LastWords> {
+        self.0.last_words.of(name)
     }
 
     /// One session, if it runs.
@@ -177,6 +212,9 @@ impl Tmux {
         // Set for all windows, 3.3 crashes at the next one that has no client (mended in 3.4).
         command.args([";", "set-option", "-w", "-t", &format!("={}:", launch.name), "window-size", "manual"]);
         command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
+        // One of this name that has failed makes room.
+        self.look().await?;
+        self.0.last_words.forget(&launch.name);
         let output = self.run(command).await?;
         if output.status.success() {
             return Ok(());
@@ -403,7 +441,6 @@ pub(super) fn configuration((major, minor): (u32, u32), term: &str) -> String {
          set-option -g lock-after-time 0\n\
          set-option -gw monitor-bell on\n\
          set-option -gw monitor-activity off\n\
-         set-option -gw remain-on-exit off\n\
          set-option -gw automatic-rename off\n\
          set-option -gw allow-rename off\n\
          unbind-key -aq -T root\n\
@@ -411,9 +448,12 @@ pub(super) fn configuration((major, minor): (u32, u32), term: &str) -> String {
          unbind-key -aq -T copy-mode\n\
          unbind-key -aq -T copy-mode-vi\n"
     );
-    // Unknown before, and then always off.
+    // Unknown before: passthrough is always off then, and how a program ended is not told.
     if (major, minor) >= (3, 3) {
-        conf.push_str("set-option -gw allow-passthrough off\n");
+        conf.push_str("set-option -gw allow-passthrough off\nset-option -gw remain-on-exit failed\n");
+        conf.push_str(&format!("set-option -gw remain-on-exit-format '{}'\n", last_words::FORMAT));
+    } else {
+        conf.push_str("set-option -gw remain-on-exit off\n");
     }
     conf
 }
@@ -423,9 +463,9 @@ fn absent(words: &str) -> bool {
     words.contains("no server running") || words.contains("error connecting") || words.contains("server exited")
 }
 
-/// One line of a listing. A session that is not named by our rules is not ours.
-fn session(line: &str) -> Option<SessionInfo> {
-    let mut words = line.splitn(10, ' ');
+/// One line of a listing, and how its program ended if it has. A session that is not named by our rules is not ours.
+fn session(line: &str) -> Option<(SessionInfo, Option<String>)> {
+    let mut words = line.splitn(11, ' ');
     let id = words.next()?.to_owned();
     let name = words.next()?.to_owned();
     rules::name(&name).ok()?;
@@ -433,10 +473,11 @@ fn session(line: &str) -> Option<SessionInfo> {
     let (cols, rows): (u16, u16) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     let (started, active) = (words.next()?.parse::<i64>().ok()?, words.next()?.parse::<i64>().ok()?);
     let bell = words.next()? == "1";
-    let lines = words.next()?.parse::<usize>().ok()? + usize::from(rows);
+    let end = last_words::how(words.next()?, words.next()?);
     let title = clean(words.next().unwrap_or_default(), TITLE);
     let at = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(SECOND));
-    Some(SessionInfo { id, name, pid, cols, rows, started_at: at(started), activity: at(active), bell, lines, title })
+    let info = SessionInfo { id, name, pid, cols, rows, started_at: at(started), activity: at(active), bell, title };
+    Some((info, end))
 }
 
 /// An argument as tmux takes it for itself: a semicolon at its end would begin another command.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Found, History, ScreenView, Ticket,
+    Found, History, LastWords, ScreenView, Ticket,
     keyboard::{Ended, Typist},
     room::{Terminals, terminal_event},
     rules,
@@ -145,6 +145,13 @@ impl Terminals {
         let mut sessions = self.running().await?;
         sessions.retain(|session| rules::sees(who, &session.name).is_ok());
         Ok(sessions)
+    }
+
+    /// What a terminal's program said last, if it failed and was not started since. Needs a look at it.
+    pub async fn last_words(&self, who: &Caller, name: &str) -> Result<Option<LastWords>, Error> {
+        rules::sees(who, name)?;
+        rules::name(name)?;
+        self.sessions_of(name).await?.place().last_words(name).await
     }
 
     /// The visible lines of a terminal, as text.

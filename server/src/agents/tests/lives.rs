@@ -149,6 +149,22 @@ async fn what_is_done_once_is_not_done_again_because_the_hub_was_away() {
 }
 
 #[tokio::test]
+async fn an_agent_that_fails_says_how_and_why() {
+    let (house, who) = (House::begun().await, Caller::cli());
+    house.program("brief", "echo 'error: no API key' >&2; exit 7");
+    let asked = AgentDraft { command: vec!["brief".into()], restart_on_exit: false, ..draft("x", "shell") };
+    let made = house.made(asked).await;
+    house.agents.start(&who, made.id).await.unwrap();
+    until("its end", || async { house.running().await.is_empty() }).await;
+    house.agents.activate().await.unwrap();
+    let problem = house.get(&made).await.problem.unwrap();
+    assert!(problem.starts_with("its program ended with status 7 after "), "{problem}");
+    assert!(problem.ends_with(" s: error: no API key"), "{problem}");
+    let said = house.terminals.last_words(&who, &made.terminal).await.unwrap().unwrap();
+    assert_eq!(said.lines, ["error: no API key"]);
+}
+
+#[tokio::test]
 async fn without_restart_the_end_is_the_end() {
     let (house, who) = (House::begun().await, Caller::cli());
     house.program("brief", "exit 0");

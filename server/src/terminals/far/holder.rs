@@ -169,6 +169,7 @@ impl Holder {
                 tell_lines(id, history.lines, out).await;
                 return Ok(Answer::Lines { total: history.total });
             }
+            Ask::LastWords { session } => return place.last_words(&session).await.map(Answer::LastWords),
             Ask::Screen { session } => place.screen(&session).await?,
         };
         let total = lines.len();

@@ -15,14 +15,18 @@ use tokio::{
     time::timeout,
 };
 
+mod channel;
+
+pub(super) use channel::Channel;
+
 use super::{
-    Began, Belongings, Home, Keys, Launch, LinkEnd,
+    Began, Belongings, Home, Launch, LinkEnd,
     words::{Answer, Ask, FRAME_COST, Frame, LINE_COST, LINES_MOST, Order, Said, WINDOW, Word, json},
 };
 use crate::{
     clock::{Clock, Timestamp},
     error::{Error, Failure, FailureKind},
-    terminals::{History, policy::clean, rules, tmux::SessionInfo},
+    terminals::{History, LastWords, last_words, policy::clean, rules, tmux::SessionInfo},
 };
 
 /// Longest that an answer may take: tmux there has its own 10 s.
@@ -278,6 +282,14 @@ impl Machine {
         Ok(self.ask(Ask::Screen { session: session.to_owned() }).await?.1)
     }
 
+    /// What one said last whose program failed.
+    pub(in crate::terminals) async fn last_words(&self, session: &str) -> Result<Option<LastWords>, Error> {
+        let (Answer::LastWords(said), _) = self.ask(Ask::LastWords { session: session.to_owned() }).await? else {
+            return Ok(None);
+        };
+        Ok(said.map(|said| last_words::of_a_stranger(said, self.0.clock.now())))
+    }
+
     /// Lines that hold `text`.
     pub(in crate::terminals) async fn find_lines(
         &self,
@@ -431,58 +443,6 @@ impl Shown {
         match self {
             Self::Snapshot(bytes) | Self::More(bytes) => bytes.len(),
             Self::Resized(..) | Self::Ended | Self::Lost | Self::Untyped(_) => 0,
-        }
-    }
-}
-
-/// A session watched over a link. Dropped, it is watched no more.
-pub(super) struct Channel {
-    machine: Machine,
-    channel: u32,
-    out: mpsc::Sender<Bytes>,
-    left: mpsc::UnboundedSender<u32>,
-    shown: mpsc::Receiver<Shown>,
-    held: Arc<AtomicUsize>,
-    /// What has arrived since the channel began, and what the machine was told of it.
-    arrived: u64,
-    told: u64,
-}
-
-impl Channel {
-    /// The next thing; `None` when the link is cut. Dropping the future loses nothing.
-    pub(super) async fn next(&mut self) -> Option<Shown> {
-        let shown = loop {
-            tokio::select! {
-                biased;
-                // Nothing waits for it here; but it is told, however full the link is.
-                room = self.out.reserve(), if self.told < self.arrived => {
-                    room.ok()?.send(json(&Order::Arrived { channel: self.channel, bytes: self.arrived }));
-                    self.told = self.arrived;
-                }
-                shown = self.shown.recv() => break shown?,
-            }
-        };
-        if let Shown::Snapshot(bytes) | Shown::More(bytes) = &shown {
-            self.held.fetch_sub(bytes.len(), Ordering::Relaxed);
-            self.arrived += bytes.len() as u64 + FRAME_COST;
-        }
-        Some(shown)
-    }
-
-    /// What types on this channel.
-    pub(super) fn keys(&self) -> Keys {
-        Keys { channel: self.channel, out: self.out.clone() }
-    }
-}
-
-impl Drop for Channel {
-    fn drop(&mut self) {
-        // A link that is cut takes its channels along.
-        let _ = self.left.send(self.channel);
-        if let Some(link) = &mut self.machine.lock().link
-            && link.out.same_channel(&self.out)
-        {
-            link.channels.remove(&self.channel);
         }
     }
 }

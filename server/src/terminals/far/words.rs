@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     error::Failure,
-    terminals::{BYTES, JSON, tmux::SessionInfo},
+    terminals::{BYTES, JSON, LastWords, tmux::SessionInfo},
 };
 
 /// Bytes of one session that may be on their way; a snapshot may be larger, and then travels alone.
@@ -62,6 +62,10 @@ pub(super) enum Ask {
     Screen {
         session: String,
     },
+    /// What it said last, if its program failed.
+    LastWords {
+        session: String,
+    },
     /// Lines that hold this text in lower case, the newest first.
     Find {
         session: String,
@@ -100,6 +104,8 @@ pub(super) enum Answer {
     Done,
     /// It was started, but as a shell: see [`Began::Shell`].
     Shell,
+    /// What it said last, if its program failed.
+    LastWords(Option<LastWords>),
     /// How many lines there are in all.
     Lines {
         total: usize,

@@ -82,7 +82,7 @@ async fn the_configuration_is_in_force() {
         ("-g", "prefix", "None"),
         ("-g", "history-limit", "50000"),
         ("-g", "status", "off"),
-        ("-gw", "remain-on-exit", "off"),
+        ("-gw", "remain-on-exit", "failed"),
     ] {
         assert_eq!(house.tmux(&["show-options", scope, "-v", option]).trim(), value, "{option}");
     }
@@ -190,8 +190,26 @@ async fn history_is_text_of_whole_lines() {
     assert_eq!(last, ["END"]);
     let session = house.tmux.find("a").await.expect("lists").expect("runs");
     assert_eq!(session.title, "my title");
-    assert!((105..=130).contains(&session.lines), "{}", session.lines);
     assert!(matches!(house.tmux.history("none", 5).await, Err(Error::Refused(_))));
+}
+
+#[tokio::test]
+async fn what_failed_says_how_and_what_it_said_last() {
+    let house = House::new();
+    house.script("seven", "echo the reason; exit 7").await;
+    house.script("killed", "echo up; kill -9 $$").await;
+    house.script("well", "echo fine; exit 0").await;
+    until("their ends", async || house.tmux.list().await.expect("lists").is_empty()).await;
+    let seven = house.tmux.last_words("seven").expect("kept");
+    assert_eq!((seven.how.as_str(), seven.lines.as_slice()), ("status 7", ["the reason".to_owned()].as_slice()));
+    assert_eq!(house.tmux.last_words("killed").expect("kept").how, "signal 9");
+    assert_eq!(house.tmux.last_words("well"), None);
+    assert_eq!(house.tmux(&["list-sessions"]), "", "nothing stays");
+    // Started again before anybody looked.
+    house.script("seven", "exit 7").await;
+    until("its end", async || house.tmux(&["list-sessions", "-F", "#{pane_dead}"]).contains('1')).await;
+    house.script("seven", "exec cat").await;
+    assert_eq!((house.tmux.list().await.expect("lists").len(), house.tmux.last_words("seven")), (1, None));
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ impl Served {
 fn session(name: &str) -> SessionInfo {
     let at = Timestamp::from_millis(i64::MIN);
     let (id, name, title) = ("$0".to_owned(), name.to_owned(), "t".to_owned());
-    SessionInfo { id, name, pid: 1, cols: 80, rows: 24, started_at: at, activity: at, bell: false, lines: 24, title }
+    SessionInfo { id, name, pid: 1, cols: 80, rows: 24, started_at: at, activity: at, bell: false, title }
 }
 
 fn said(channel: &Channel, bytes: &'static [u8]) -> Bytes {
