@@ -36,7 +36,8 @@ impl Agents {
             Ok(live) => live,
             // No tmux: nothing runs and nothing can. It is said with each agent; the loop is not at fault.
             Err(Error::Refused(failure)) => {
-                for row in rows.iter().filter(|row| row.wanted == Wanted::Running) {
+                // Of one whose session is a shell that is said already, and it may still run.
+                for row in rows.iter().filter(|row| row.wanted == Wanted::Running && row.stand_in.is_none()) {
                     self.say(row, Some(failure.message.clone())).await?;
                 }
                 return Ok(failure.message);
