@@ -43,6 +43,16 @@ scene('the first crew stands, and on a machine without their programs each says 
     assert.equal(await badge(page).count(), 0, 'nobody waits');
 }, { crew: true });
 
+scene('the last contacts are asked for while somebody looks, for no event tells of them', async ({ hub, page }) => {
+    await setUp(page, hub);
+    await page.clock.install();
+    await open(page, '/agents');
+    await card(page, 'Backend').getByText('online').waitFor();
+    const asked = page.waitForResponse('**/api/list_agents');
+    await page.clock.fastForward(31_000);
+    assert.equal((await asked).status(), 200);
+}, { crew: true });
+
 scene('an agent is made, started, changed and deleted, and its secret is never shown again', async ({ hub, page, watch }) => {
     await setUp(page, hub);
     await open(page, '/agents?new');

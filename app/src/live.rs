@@ -121,6 +121,27 @@ where
     resource
 }
 
+/// Fetches `resource` again and again until the page is left: for what no event tells of. Only in the browser, and only while
+/// somebody looks at the page.
+pub(crate) fn follow<T>(resource: Resource<T>, every: std::time::Duration)
+where
+    T: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    #[cfg(feature = "hydrate")]
+    Effect::new(move || {
+        let ask = move || {
+            if web_sys::window().and_then(|window| window.document()).is_some_and(|page| !page.hidden()) {
+                resource.refetch();
+            }
+        };
+        if let Ok(handle) = set_interval_with_handle(ask, every) {
+            on_cleanup(move || handle.clear());
+        }
+    });
+    #[cfg(not(feature = "hydrate"))]
+    let _ = (resource, every);
+}
+
 /// Whether it was not the hub that spoke: nobody did, or a proxy in front of it.
 fn unreached(refusal: &Refusal) -> bool {
     matches!(refusal.0.kind, FailureKind::Outside | FailureKind::Internal)

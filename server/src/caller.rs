@@ -16,7 +16,7 @@ use crate::{
 pub enum Role {
     /// May look.
     Viewer,
-    /// May look and ask for images. The role of a coding agent.
+    /// May look and ask for images. The role of a coding agent: of terminals it sees its own alone.
     Agent,
     /// May also manage services and other people's images.
     Operator,

@@ -20,10 +20,13 @@ use server::{
 use crate::{
     Refusal,
     frame::{Bar, use_me},
-    live::{kept, live},
+    live::{follow, kept, live},
     services::{Asked, Question},
     ui::{Dialog, count, icon, say},
 };
+
+/// How often contacts are asked for: no event tells of them, and who was heard of must not seem to be gone.
+const EVERY: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The list, as loaded.
 type List = Resource<Result<Vec<AgentView>, Refusal>>;
@@ -51,6 +54,7 @@ pub(crate) fn Agents() -> impl IntoView {
     let (live, me) = (live(), use_me());
     let list: List = kept(move || live.version(Topic::Agents), |_| calls::list_agents());
     let desk = Desk { list, form: RwSignal::new(false), editing: RwSignal::new(None), deletion: Question::new() };
+    follow(list, EVERY);
     open_when_asked(desk);
     let add = move || {
         me.may(Right::Operate).then(|| {

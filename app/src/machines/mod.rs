@@ -22,13 +22,12 @@ pub(crate) use choice::machine_choice;
 use crate::{
     Refusal,
     frame::{Bar, use_me},
-    live::{kept, live},
+    live::{follow, kept, live},
     services::{Asked, Question},
     ui::{icon, say},
 };
 
 /// How often the numbers are asked for: no event tells of them.
-#[cfg(feature = "hydrate")]
 const EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The list, as loaded.
@@ -59,7 +58,7 @@ pub(crate) fn Machines() -> impl IntoView {
     let topics = move || (live.version(Topic::Terminals), live.version(Topic::Machines));
     let terminals = kept(topics, |_| calls::machine_terminals());
     let desk = Desk { list, terminals, adding: add::Adding::new(), removal: Question::new() };
-    follow(list);
+    follow(list, EVERY);
     open_when_asked(desk);
     let add = move || {
         me.may(Right::Operate).then(|| {
@@ -93,23 +92,6 @@ pub(crate) fn Machines() -> impl IntoView {
         <add::AddDialog desk=desk />
         {removal(desk)}
     }
-}
-
-/// Asks for the numbers until the page is left. Only in the browser, and only while somebody looks at the page.
-fn follow(list: List) {
-    #[cfg(feature = "hydrate")]
-    Effect::new(move || {
-        let ask = move || {
-            if web_sys::window().and_then(|window| window.document()).is_some_and(|page| !page.hidden()) {
-                list.refetch();
-            }
-        };
-        if let Ok(handle) = set_interval_with_handle(ask, EVERY) {
-            on_cleanup(move || handle.clear());
-        }
-    });
-    #[cfg(not(feature = "hydrate"))]
-    let _ = list;
 }
 
 /// `/machines?new` opens the form; the mark is taken from the address, so that it can be asked again.

@@ -36,7 +36,8 @@ impl Agents {
             Ok(live) => live,
             // No tmux: nothing runs and nothing can. It is said with each agent; the loop is not at fault.
             Err(Error::Refused(failure)) => {
-                for row in rows.iter().filter(|row| row.wanted == Wanted::Running) {
+                // Of one whose session is a shell that is said already, and it may still run.
+                for row in rows.iter().filter(|row| row.wanted == Wanted::Running && row.stand_in.is_none()) {
                     self.say(row, Some(failure.message.clone())).await?;
                 }
                 return Ok(failure.message);
@@ -499,11 +500,13 @@ fn there_is(folder: &str) -> Result<(), Failure> {
 }
 
 fn not_installed(program: Option<&String>, profile: &profiles::Profile) -> Instead {
+    // The command stands last, so that nothing after it is taken for a part of it.
     let (what, how) = match program {
-        Some(program) if *program != profile.program => (program.as_str(), "install it".to_owned()),
-        _ => (profile.name, format!("install it with: {}", profile.install)),
+        Some(program) if *program != profile.program => (program.as_str(), String::new()),
+        _ => (profile.name, format!(": {}", profile.install)),
     };
-    (StandIn::NotInstalled, format!("{what} is not installed, so this is a plain shell; {how} - then press Restart"))
+    let why = format!("{what} is not installed, so this is a plain shell; install it, then press Restart{how}");
+    (StandIn::NotInstalled, why)
 }
 
 fn missing_banner(who: &str, program: &str, profile: &profiles::Profile) -> String {
