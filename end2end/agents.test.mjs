@@ -1,6 +1,8 @@
 // The crew as a person meets it: who is there, who waits, how one is made, started, stopped and deleted.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { axe, scene, SCREENS, SIZES, until } from './program.mjs';
 import { open, setUp, signIn } from './screens.mjs';
@@ -10,6 +12,10 @@ const dialog = page => page.getByRole('dialog').filter({ visible: true });
 const badge = page => page.getByRole('navigation', { name: 'Pages' }).locator('.count');
 const HERE = /^(running|not installed|not set up)$/;
 const QUESTION = `printf ' Bash command\\n   rm -rf build\\n Do you want to proceed?\\n 1. Yes\\n 2. No\\n'; sleep 600`;
+
+// A path without tmux, until it is put there.
+const bare = mkdtempSync(join(tmpdir(), 'central-mcp-bare-'));
+process.on('exit', () => rmSync(bare, { recursive: true, force: true }));
 
 /** Fills the form; `command` is a word a line. */
 async function fill(page, { slug, name, program, command, variables = [] }) {
@@ -137,3 +143,18 @@ scene('who may not change agents sees no buttons for it', async ({ hub, page }) 
     assert.equal(await page.getByRole('main').getByRole('button', { name: /^(Start|Stop|Restart|Edit|Delete|New agent)/ }).count(), 0);
     await card(page, 'Backend').getByRole('link', { name: 'Open terminal' }).waitFor();
 }, { crew: true });
+
+scene('what could not be done is said no longer once it was done after all', async ({ hub, page, watch }) => {
+    await setUp(page, hub);
+    await open(page, '/agents?new');
+    await fill(page, { slug: 'late', name: 'Late', program: 'Plain shell' });
+    await dialog(page).getByRole('button', { name: 'Save', exact: true }).click();
+    watch.expect(/^answer 50\d: POST \/api\/start_agent/, /status of 50\d/);
+    await card(page, 'Late').getByRole('button', { name: 'Start', exact: true }).click();
+    const said = card(page, 'Late').getByRole('alert').filter({ hasText: /need tmux/ });
+    await said.waitFor();
+    symlinkSync('/usr/bin/tmux', join(bare, 'tmux'));
+    // Without a click: the hub tries by itself.
+    await card(page, 'Late').getByText('running', { exact: true }).waitFor({ timeout: 90_000 });
+    await said.waitFor({ state: 'hidden' });
+}, { env: { PATH: bare } });

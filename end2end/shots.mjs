@@ -3,12 +3,12 @@
 // 1440×900, scaled to 1200 wide, WebP of at most 70 kB. The wall: the first crew's terminals with what agents say at work
 // (stand-ins too: `wall-shots.mjs`), at 1440×900, of at most 100 kB.
 
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startComfyui } from './comfyui.mjs';
 import { openBrowser, Program, ROOT, SCREENS, SIZES, until } from './program.mjs';
-import { askAs, drawButton, drawing, fillForm, inGallery, open, setUp } from './screens.mjs';
-import { atWork } from './wall-shots.mjs';
+import { askAs, drawButton, drawing, fillForm, inGallery, onLine, open, setUp, takeKeyboard } from './screens.mjs';
+import { atWork, standIns } from './wall-shots.mjs';
 
 const OVERVIEW = { wide: 1200, high: 750, most: 70_000 };
 const WALL = { wide: 1440, high: 900, most: 100_000 };
@@ -70,15 +70,26 @@ async function overview() {
 }
 
 async function wall() {
-    const hub = await Program.start({ crew: true });
+    const agents = standIns();
+    const hub = await Program.start({ crew: true, env: { PATH: `${agents}:${process.env.PATH}` } });
     try {
         const context = await browser.newContext({ baseURL: hub.origin, viewport: SIZES.desktop, colorScheme: 'dark', reducedMotion: 'reduce' });
         const page = await context.newPage();
         await setUp(page, hub);
-        await atWork(hub, page);
+        await atWork(hub);
+        // One is recorded, one is typed into, each by its own page.
+        const other = await context.newPage();
+        await open(other, '/terminals/agent-a');
+        await onLine(other);
+        await other.locator('details.menu > summary').click();
+        await other.getByRole('button', { name: 'Record its output' }).click();
+        await other.locator('.rec').waitFor();
+        await open(other, '/terminals/build');
+        await onLine(other);
+        await takeKeyboard(other);
         await open(page, '/terminals');
         await page.getByText('Do you want to proceed?').first().waitFor();
-        await page.screenshot({ path: '/tmp/wall0.png' }); await until('somebody is needed', () => page.locator('.terminal-card').getByText('needs you').count(), 60_000);
+        await until('somebody is needed', () => page.locator('.terminal-card').getByText('needs you').count(), 60_000);
         // What is written on and on has filled its tile.
         await page.waitForTimeout(4_000);
         const png = await page.screenshot({ path: join(SCREENS, 'shot-wall.png') });
@@ -88,6 +99,7 @@ async function wall() {
         console.log(`${file}: ${webp.length} bytes`);
     } finally {
         await hub.stop();
+        rmSync(agents, { recursive: true, force: true });
     }
 }
 

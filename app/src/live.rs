@@ -176,7 +176,7 @@ mod browser {
     thread_local! {
         /// The newest event that this page knows: at first the one that it was rendered from.
         static KNOWN: Cell<Option<i64>> = const { Cell::new(None) };
-        /// The stream. The browser opens it again by itself where it broke.
+        /// The stream. The browser opens it again by itself where it broke, but not where it hangs.
         static STREAM: RefCell<Option<EventSource>> = const { RefCell::new(None) };
     }
 
@@ -203,6 +203,9 @@ mod browser {
     /// only broke is opened again by the browser, which says what came last.
     fn open_stream(live: Live) {
         let address = KNOWN.get().map_or_else(|| "/live".to_owned(), |known| format!("/live?after={known}"));
+        if let Some(old) = STREAM.take() {
+            old.close();
+        }
         let Ok(source) = EventSource::new(&address) else { return };
         on(&source, "open", move |_| {
             live.link.set(Link::Live(None));
@@ -237,15 +240,6 @@ mod browser {
             }
         });
         STREAM.set(Some(source));
-    }
-
-    /// The stream hangs: it is opened anew, which tells when the hub can be reached again.
-    fn hangs(live: Live) {
-        lost(live);
-        if let Some(stream) = STREAM.take() {
-            stream.close();
-        }
-        set_timeout(move || open_stream(live), RETRY);
     }
 
     /// Says that the stream broke, and after a while since when. Every vain try to reconnect comes here again.
@@ -300,14 +294,18 @@ mod browser {
         let late = answered.clone();
         let hung = move || {
             if !late.get() && matches!(live.link.get_untracked(), Link::Live(_)) {
-                hangs(live);
+                lost(live);
             }
         };
         set_timeout(hung, HANGS);
         let answer = wasm_bindgen_futures::JsFuture::from(window.fetch_with_str("/healthz")).await;
         answered.set(true);
-        if answer.is_ok() && matches!(live.link.get_untracked(), Link::Live(_)) {
-            live.link.set(Link::Live(u32::try_from(js_now() - before).ok()));
+        match live.link.get_untracked() {
+            _ if answer.is_err() => {}
+            Link::Live(_) => live.link.set(Link::Live(u32::try_from(js_now() - before).ok())),
+            // The hub is there; the stream may still hang, or wait for its next try.
+            Link::Reconnecting(_) | Link::Offline(..) => open_stream(live),
+            Link::Connecting => {}
         }
     }
 

@@ -36,6 +36,8 @@ use crate::{
 // The large ones only compressed: nearly every browser takes them so, and for the others they are unpacked.
 #[exclude = "*.wasm"]
 #[exclude = "*.mjs"]
+// Only the README shows it.
+#[exclude = "shot-wall-dark.webp"]
 struct Site;
 
 /// Folder of the browser half: `pkg/HASH`. `pkg/missing` when it was not built; pages then work without script.

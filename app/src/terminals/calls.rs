@@ -12,7 +12,13 @@ use crate::Refusal;
 #[server(prefix = "/api", endpoint = "/list_terminals", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn list_terminals() -> Result<Vec<TerminalView>, Refusal> {
     let (hub, who) = crate::failure::entered()?;
-    Ok(hub.terminals.list(&who).await?)
+    let mut all = hub.terminals.list(&who).await?;
+    // A bell the terminals hear themselves; what an agent asks only the room of agents reads.
+    for waiting in hub.agents.waiting(&who).await? {
+        let its = all.iter_mut().filter(|one| one.agent.as_ref() == Some(&waiting.slug));
+        its.for_each(|one| one.needs = Some(waiting.needs.text.clone()));
+    }
+    Ok(all)
 }
 
 /// Why no terminal can run on the hub's own machine, and what to install; `None`: they can.

@@ -75,10 +75,11 @@ pub(crate) fn Wall() -> impl IntoView {
     }
 }
 
-/// All terminals, asked for again after news of them, and of the machines that they are on.
+/// All terminals, asked for again after news of them, of the machines that they are on, and of agents that wait.
 pub(super) fn terminals() -> List {
     let live = live();
-    kept(move || (live.version(Topic::Terminals), live.version(Topic::Machines)), |_| calls::list_terminals())
+    let news = move || (live.version(Topic::Terminals), live.version(Topic::Machines), live.version(Topic::Agents));
+    kept(news, |_| calls::list_terminals())
 }
 
 /// Why nothing can run on the hub's own machine, and what to install.

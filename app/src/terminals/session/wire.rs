@@ -61,10 +61,7 @@ impl Session {
                 Ok(ticket) => me.open(&ticket.ticket),
                 Err(refusal) => match refusal.0.kind {
                     FailureKind::Outside | FailureKind::Internal => me.later(),
-                    _ => {
-                        me.no_more_tries();
-                        me.desk.line.set(Line::Closed(refusal.to_string()));
-                    }
+                    _ => me.ended(refusal.to_string()),
                 },
             }
         });
@@ -160,12 +157,17 @@ impl Session {
             }
             return self.later();
         }
-        self.screen.typing(false);
-        self.no_more_tries();
         let known = Closing::ALL.into_iter().find(|it| it.code() == code).map(Closing::words);
         let words = if reason.is_empty() { known.unwrap_or("the line was closed") } else { reason };
+        self.ended(words.to_owned());
+    }
+
+    /// It is not tried again by itself.
+    fn ended(&self, why: String) {
+        self.no_more_tries();
+        self.screen.typing(false);
         self.held.set(None);
-        self.desk.line.set(Line::Closed(words.to_owned()));
+        self.desk.line.set(Line::Closed(why));
     }
 
     fn later(self: &Rc<Self>) {
