@@ -26,7 +26,7 @@ pub(crate) async fn terminal_trouble() -> Result<Option<String>, Refusal> {
 #[server(prefix = "/api", endpoint = "/terminal_ticket", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn terminal_ticket(name: String) -> Result<Ticket, Refusal> {
     let (hub, who) = crate::failure::entered()?;
-    Ok(hub.terminals.ticket(&who, &name).await?)
+    Ok(hub.terminals.ticket(&who, &name)?)
 }
 
 /// The screens that changed since those that are `known`, by name and sequence.
