@@ -207,7 +207,134 @@ scene('a recording is made, played, sought in and downloaded', async ({ hub, pag
     assert.match(download.suggestedFilename(), /\.cast$/);
 });
 
-scene('a phone has keys, a box to write in, and no sideways scroll', async ({ hub, page }) => {
+scene('who holds the keyboard types into the terminal, whatever was pressed before', async ({ hub, page }) => {
+    await setUp(page, hub);
+    await startTerminal(page, 'held');
+    await takeKeyboard(page);
+    const here = page.url();
+    const tools = [
+        () => page.getByRole('button', { name: 'A+' }).click(),
+        () => page.getByRole('button', { name: 'A−' }).click(),
+        () => page.getByRole('button', { name: 'fit' }).click(),
+        async () => {
+            await page.getByRole('button', { name: 'history' }).click();
+            await page.getByRole('searchbox', { name: 'Find in these lines' }).waitFor();
+            await page.getByRole('button', { name: 'Close the history' }).click();
+        },
+        async () => {
+            await page.getByRole('button', { name: 'history' }).click();
+            const search = page.getByRole('searchbox', { name: 'Find in these lines' });
+            await until('the cursor is in the search', () => search.evaluate(field => field === document.activeElement));
+            await page.keyboard.type('abc');
+            await page.keyboard.press('Escape');
+            assert.equal(await search.inputValue(), '', 'Esc first clears the search');
+            await page.keyboard.press('Escape');
+            await search.waitFor({ state: 'detached' });
+        },
+        async () => {
+            await page.locator('details.menu > summary').click();
+            await page.getByRole('button', { name: 'Screen-reader mode' }).click();
+        },
+        async () => {
+            await page.locator('details.menu > summary').click();
+            await page.getByRole('button', { name: 'Stop screen-reader mode' }).click();
+        },
+        async () => {
+            await page.locator('details.menu > summary').click();
+            await page.keyboard.press('Escape');
+            await page.locator('details.menu[open]').waitFor({ state: 'detached' });
+        },
+        async () => {
+            await page.locator('details.menu > summary').click();
+            await page.locator('.terminal > header h2').click();
+            await page.locator('details.menu[open]').waitFor({ state: 'detached' });
+        },
+        // Where nothing has the focus.
+        () => page.evaluate(() => document.activeElement.blur()),
+    ];
+    for (const [n, tool] of tools.entries()) {
+        await tool();
+        await typeLine(page, `echo go-$((${n}+100))`);
+        await shows(page, `go-${n + 100}`);
+        assert.equal(page.url(), here);
+    }
+    assert.equal(await page.getByRole('region', { name: 'History' }).count(), 0, 'no letter was a shortcut');
+    // One's own other window is nobody else.
+    const second = await page.context().newPage();
+    await open(second, '/terminals/held');
+    await second.getByText('you hold the keyboard in another window').waitFor();
+    await second.getByRole('button', { name: 'Take over here' }).waitFor();
+    await second.close();
+});
+
+scene('a line found in all history is shown in its place, however far up', async ({ hub, page }) => {
+    await setUp(page, hub);
+    await startTerminal(page, 'long');
+    await takeKeyboard(page);
+    await typeLine(page, 'seq -f line-%g 1 9000; echo all-$((1+1))');
+    await shows(page, 'all-2', 30_000);
+    await open(page, '/terminals');
+    const search = page.getByRole('searchbox', { name: 'Find in all history' });
+    await search.fill('l');
+    await page.getByText('Type at least two characters.').waitFor();
+    await search.fill('line-3456');
+    await page.getByRole('region', { name: 'Found' }).getByRole('link').filter({ hasText: 'line-3456' }).first().click();
+    const history = page.getByRole('region', { name: 'History' });
+    const mark = history.locator('mark').filter({ hasText: 'line-3456' });
+    await mark.waitFor();
+    assert.match(await history.locator('pre').innerText(), /line-3455\n\s*line-3456\s*\n\s*line-3457/);
+    await until('it is in sight', () => mark.evaluate(element => {
+        const [line, room] = [element, element.closest('.said')].map(one => one.getBoundingClientRect());
+        return line.top >= room.top && line.bottom <= room.bottom;
+    }));
+    // A search here begins with what is loaded, says so, and goes through all of it when asked.
+    await open(page, '/terminals/long');
+    await onLine(page);
+    await page.getByRole('button', { name: 'history' }).click();
+    await history.getByRole('searchbox').fill('line-12');
+    await history.getByText(/^Searched are the newest 1000 lines/).waitFor();
+    await history.getByText('No loaded line holds this.').waitFor();
+    await history.getByRole('button', { name: 'Search all' }).click();
+    await history.locator('mark').first().waitFor();
+    assert.equal(await history.getByText(/Searched are/).count(), 0);
+});
+
+scene('what is said over a terminal does not cover it, and goes by itself', async ({ hub, page }) => {
+    await setUp(page, hub);
+    await startTerminal(page, 'plain');
+    await page.getByRole('button', { name: 'copy' }).click();
+    const words = page.getByText(/Nothing is selected/);
+    const [strip, screen] = [await words.boundingBox(), await page.locator('.screen').boundingBox()];
+    assert.ok(strip.y + strip.height <= screen.y, 'it stands above the screen');
+    await words.waitFor({ state: 'detached', timeout: 9_000 });
+});
+
+scene('the palette finds terminals by their names', async ({ hub, page }) => {
+    await setUp(page, hub);
+    await startTerminal(page, 'zebra');
+    await open(page, '/overview');
+    await page.keyboard.press('Control+k');
+    await page.getByRole('combobox').fill('zebr');
+    await page.getByRole('option', { name: 'zebra' }).waitFor();
+    await page.keyboard.press('Enter');
+    await page.waitForURL('**/terminals/zebra');
+});
+
+scene('an ended terminal of an agent starts the agent again', async ({ hub, page }) => {
+    await setUp(page, hub);
+    await open(page, '/agents?new');
+    const dialog = page.getByRole('dialog').filter({ visible: true });
+    await dialog.getByLabel('Slug').fill('once');
+    await dialog.getByLabel('Program').selectOption({ label: 'Plain shell' });
+    await dialog.getByRole('button', { name: 'Save and start' }).click();
+    await page.getByRole('button', { name: 'Stop', exact: true }).click();
+    await page.getByText('stopped', { exact: true }).first().waitFor();
+    await open(page, '/terminals/agent-once');
+    await page.getByRole('button', { name: 'Start the agent' }).click();
+    await onLine(page);
+});
+
+scene('a phone has keys, a box to write in, and no sideways scroll', async ({ hub, page, first }) => {
     await setUp(page, hub);
     await startTerminal(page, 'phone');
     await page.setViewportSize(SIZES.phone);
@@ -217,9 +344,35 @@ scene('a phone has keys, a box to write in, and no sideways scroll', async ({ hu
     await page.getByLabel('Text to send').fill('echo thumb-$((2+2))');
     await page.getByRole('button', { name: 'Send' }).click();
     await shows(page, 'thumb-4');
+    const box = page.getByLabel('Text to send');
+    // Several lines are asked first; what is too much stays where it is.
+    await box.fill('echo first\necho second');
+    await page.getByRole('button', { name: 'Send' }).click();
+    const dialog = page.getByRole('dialog').filter({ visible: true });
+    await dialog.getByText('Paste 2 lines?').waitFor();
+    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    assert.equal(await box.inputValue(), 'echo first\necho second');
+    await box.fill('x'.repeat(40_000));
+    await page.getByRole('button', { name: 'Send' }).click();
+    await page.getByText(/takes 32 kB at once/).waitFor();
+    assert.equal((await box.inputValue()).length, 40_000, 'nothing is cut, nothing is lost');
+    // The clipboard, not the box; where it may not be read, that is said.
+    await first.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: hub.origin });
+    await page.evaluate(() => navigator.clipboard.writeText('echo from-the-clipboard'));
+    await page.getByRole('button', { name: 'Paste', exact: true }).click();
+    await shows(page, 'from-the-clipboard');
+    await box.fill('');
+    await page.getByRole('button', { name: 'Enter', exact: true }).click();
+    await first.clearPermissions();
+    await page.getByRole('button', { name: 'Paste', exact: true }).click();
+    await page.getByText(/does not let this page read the clipboard/).waitFor();
+    await until('the cursor is in the box', () => box.evaluate(field => field === document.activeElement));
+    await box.fill('echo thumb-$((2+2))');
+    await page.getByRole('button', { name: 'Send' }).click();
+    await until('it ran', async () => (await shown(page)).split('thumb-4').length >= 3);
     await page.getByRole('button', { name: 'Up', exact: true }).click();
     await page.getByRole('button', { name: 'Enter', exact: true }).click();
-    await until('the last command ran again', async () => (await shown(page)).split('thumb-4').length >= 3);
+    await until('the last command ran again', async () => (await shown(page)).split('thumb-4').length >= 4);
     await page.getByRole('button', { name: 'Ctrl' }).click();
     await page.keyboard.type('l');
     await until('Ctrl L cleared the screen', async () => !(await shown(page)).includes('thumb-4'));

@@ -118,6 +118,14 @@ where
         }
     });
     this.set_value(Some(resource));
+    // What could not be asked for is, as soon as the hub is there again.
+    let live = live();
+    let there = Memo::new(move |_| matches!(live.link.get(), Link::Live(_)));
+    Effect::new(move || {
+        if there.get() && resource.with_untracked(|answer| matches!(answer, Some(Err(why)) if unreached(why))) {
+            resource.refetch();
+        }
+    });
     resource
 }
 

@@ -36,11 +36,11 @@ pub(crate) async fn create_agent(draft: AgentDraft) -> Result<AgentView, Refusal
     Ok(hub.agents.create(&who, draft).await?)
 }
 
-/// Replaces an agent's settings, all but its slug.
+/// Replaces an agent's settings, all but its slug; not if `before` is given and they are no longer so.
 #[server(prefix = "/api", endpoint = "/edit_agent", input = leptos::server_fn::codec::Json)]
-pub(crate) async fn edit_agent(id: AgentId, draft: AgentDraft) -> Result<AgentView, Refusal> {
+pub(crate) async fn edit_agent(id: AgentId, before: Option<AgentDraft>, draft: AgentDraft) -> Result<AgentView, Refusal> {
     let (hub, who) = crate::failure::entered()?;
-    Ok(hub.agents.edit(&who, id, draft).await?)
+    Ok(hub.agents.edit_seen(&who, id, before.as_ref(), draft).await?)
 }
 
 /// Ends its session, revokes its token, forgets its settings.

@@ -74,7 +74,7 @@ pub(super) fn AgentForm(
     let act = Act::new();
     let (id, running) = (agent.as_ref().map(|it| it.id), agent.as_ref().is_some_and(|it| it.state.has_session()));
     // A refused second step must change what the first stored, not make it twice.
-    let saved = RwSignal::new(id);
+    let saved = RwSignal::new(agent.map(|it| (it.id, it.draft)));
     let profiles = LocalResource::new(calls::agent_profiles);
     let all = move || profiles.get().and_then(Result::ok).unwrap_or_default();
     let chosen = Memo::new(move |_| fields.profile.with(|key| all().into_iter().find(|it| it.key == *key)));
@@ -93,10 +93,11 @@ pub(super) fn AgentForm(
         let draft = fields.draft();
         let work = async move {
             let agent = match saved.get_untracked() {
-                Some(id) => calls::edit_agent(id, draft).await?,
+                // As it was seen: who changed it meanwhile is not to be written over.
+                Some((id, before)) => calls::edit_agent(id, Some(before), draft).await?,
                 None => calls::create_agent(draft).await?,
             };
-            saved.set(Some(agent.id));
+            saved.set(Some((agent.id, agent.draft.clone())));
             if run { calls::restart_agent(agent.id).await } else { Ok(agent) }
         };
         act.run(work, move |agent: AgentView| {

@@ -76,7 +76,11 @@ pub(crate) fn Agents() -> impl IntoView {
         <div class="page agents">
             <Transition fallback=|| view! { <div class="card skeleton" aria-hidden="true"></div> }>
                 {move || match list.get() {
-                    Some(Err(refusal)) => view! { <p class="failure" role="alert">{refusal.to_string()}</p> }.into_any(),
+                    Some(Err(refusal)) => view! {
+                        <p class="failure" role="alert">{refusal.to_string()}</p>
+                        <p><button type="button" on:click=move |_| list.refetch()>"Try again"</button></p>
+                    }
+                    .into_any(),
                     Some(Ok(all)) if all.is_empty() => view! { <Empty>{add()}</Empty> }.into_any(),
                     Some(Ok(_)) => view! { <div class="toolbar">{add()}</div> }.into_any(),
                     None => ().into_any(),

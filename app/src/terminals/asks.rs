@@ -2,7 +2,6 @@
 //! keyboard taken from somebody.
 
 use leptos::prelude::*;
-use server::terminals::Request;
 
 use super::{desk::Desk, rules::Pasted};
 use crate::ui::Dialog;
@@ -46,7 +45,7 @@ pub(super) fn pasting(desk: Desk) -> AnyView {
         let more = lines().saturating_sub(SHOWN);
         let yes = move |_| {
             if let Some(text) = desk.pasting.get_untracked() {
-                desk.ask(&Request::Paste { text });
+                desk.put(text);
             }
             desk.pasting.set(None);
             desk.focus();

@@ -32,7 +32,7 @@ pub(crate) async fn terminal_trouble() -> Result<Option<String>, Refusal> {
 #[server(prefix = "/api", endpoint = "/terminal_ticket", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn terminal_ticket(name: String) -> Result<Ticket, Refusal> {
     let (hub, who) = crate::failure::entered()?;
-    Ok(hub.terminals.ticket(&who, &name).await?)
+    Ok(hub.terminals.ticket(&who, &name)?)
 }
 
 /// The screens that changed since those that are `known`, by name and sequence.
@@ -63,11 +63,17 @@ pub(crate) async fn start_terminal(draft: TerminalDraft) -> Result<(), Refusal> 
     Ok(hub.terminals.start(&who, draft).await?)
 }
 
-/// Starts a terminal that has ended as it was started before.
+/// Starts a terminal that has ended as it was started before; the agent whose it is, if it is one's.
 #[server(prefix = "/api", endpoint = "/start_terminal_again", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn start_terminal_again(name: String) -> Result<(), Refusal> {
     let (hub, who) = crate::failure::entered()?;
-    Ok(hub.terminals.start_again(&who, &name).await?)
+    let Some(slug) = hub.terminals.get(&who, &name).await?.agent else {
+        return Ok(hub.terminals.start_again(&who, &name).await?);
+    };
+    match hub.agents.list(&who).await?.into_iter().find(|agent| agent.draft.slug == slug) {
+        Some(agent) => Ok(hub.agents.start(&who, agent.id).await.map(drop)?),
+        None => Err(server::error::Error::from(server::error::Failure::not_found("this agent")).into()),
+    }
 }
 
 /// Ends a terminal and what runs in it.

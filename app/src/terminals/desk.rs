@@ -4,9 +4,7 @@
 use leptos::prelude::*;
 use server::terminals::{Request, Watching};
 
-#[cfg(feature = "hydrate")]
-use super::rules::Pasted;
-use super::rules::{self, Letters};
+use super::rules::{self, Letters, Pasted};
 use crate::ui;
 
 /// Under these names the browser keeps what somebody chose. The page of a share link (`app/js/share.mjs`) knows the first too.
@@ -38,6 +36,10 @@ pub(super) struct Desk {
     pub(super) words: RwSignal<Option<String>>,
     /// Text of several lines that waits for a yes.
     pub(super) pasting: RwSignal<Option<String>>,
+    /// What is in the box of the key bar.
+    pub(super) compose: RwSignal<String>,
+    /// Whether what waits for a yes is from that box.
+    pub(super) composed: RwSignal<bool>,
     /// The address of a link that waits for a yes.
     pub(super) leaving: RwSignal<Option<String>>,
     /// Whether the bell rang a moment ago.
@@ -62,6 +64,8 @@ impl Desk {
             watching: RwSignal::new(None),
             words: RwSignal::new(None),
             pasting: RwSignal::new(None),
+            compose: RwSignal::new(String::new()),
+            composed: RwSignal::new(false),
             leaving: RwSignal::new(None),
             bell: RwSignal::new(false),
             letters: RwSignal::new(Letters::Usual),
@@ -88,11 +92,16 @@ impl Desk {
         self.watching.with(|now| now.as_ref().is_some_and(|now| now.may_type && now.away.is_none()))
     }
 
-    /// Who else holds the keyboard.
+    /// Who else holds the keyboard, for people.
     pub(super) fn other(self) -> Option<String> {
+        self.holder().map(|holder| rules::person(&holder))
+    }
+
+    /// Who else holds it, as the audit log writes them; it may be oneself in another window.
+    pub(super) fn holder(self) -> Option<String> {
         self.watching.with(|now| {
             let keys = now.as_ref().filter(|now| now.away.is_none())?.keyboard.as_ref()?;
-            (!keys.you).then(|| rules::person(&keys.holder))
+            (!keys.you).then(|| keys.holder.clone())
         })
     }
 
@@ -115,19 +124,39 @@ impl Desk {
     /// Pastes text: several lines are asked first, too much is refused.
     #[cfg(feature = "hydrate")]
     pub(super) fn paste(self, text: String) {
-        if !self.holds() {
+        self.judge(text, false);
+    }
+
+    /// Pastes what is in the box, with Enter after it, by the same rules. What is refused stays there.
+    pub(super) fn send(self) {
+        self.judge(self.compose.get_untracked(), true);
+    }
+
+    fn judge(self, text: String, composed: bool) {
+        if !self.watching.with_untracked(|now| now.as_ref().is_some_and(rules::yours)) {
             self.words.set(Some("Take the keyboard first; then paste.".to_owned()));
             return;
         }
+        self.composed.set(composed);
         match rules::pasted(&text) {
+            Pasted::Nothing if composed => self.keys("\r"),
             Pasted::Nothing => {}
-            Pasted::Send => self.ask(&Request::Paste { text }),
+            Pasted::Send => self.put(text),
             Pasted::Ask(_) => self.pasting.set(Some(text)),
             Pasted::TooLarge(bytes) => self.words.set(Some(format!(
                 "This text has {} kB; a terminal takes {} kB at once. Save it to a file and read that.",
                 bytes.div_ceil(1024),
                 server::terminals::PASTE / 1024
             ))),
+        }
+    }
+
+    /// Pastes what nothing stands against any more.
+    pub(super) fn put(self, text: String) {
+        self.ask(&Request::Paste { text });
+        if self.composed.get_untracked() {
+            self.keys("\r");
+            self.compose.set(String::new());
         }
     }
 
@@ -191,6 +220,12 @@ impl Desk {
     pub(super) fn focus(self) {
         #[cfg(feature = "hydrate")]
         self.with(|session| session.focus());
+    }
+
+    /// Puts the focus back where keys go, if the keyboard is held and nothing else wants it.
+    pub(super) fn return_focus(self) {
+        #[cfg(feature = "hydrate")]
+        request_animation_frame(move || self.with(|session| session.return_focus()));
     }
 
     #[cfg(feature = "hydrate")]

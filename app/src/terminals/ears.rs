@@ -1,10 +1,11 @@
 //! What a terminal hears of its page: the clipboard, the window, the theme, whether somebody looks. Each stops when dropped.
 
 use js_sys::Function;
-use leptos::leptos_dom::helpers::IntervalHandle;
+use leptos::{leptos_dom::helpers::IntervalHandle, prelude::request_animation_frame};
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use web_sys::{
-    ClipboardEvent, EventTarget, HtmlElement, KeyboardEvent, MutationObserver, MutationObserverInit, ResizeObserver,
+    ClipboardEvent, Element, Event, EventTarget, HtmlElement, KeyboardEvent, MutationObserver, MutationObserverInit,
+    ResizeObserver,
 };
 
 use super::session::{Faint, Session};
@@ -59,11 +60,22 @@ impl Ears {
         }));
         all.push(hear(&window, "online", |session, _| session.connect_again()));
         all.push(hear(&document, "keydown", copy_key));
-        if let Ok(Some(system)) = window.match_media("(prefers-color-scheme: light)") {
-            all.push(hear(&system, "change", |session, _| session.recolor()));
+        all.push(hear(&document, "keydown", stray_key));
+        all.push(hear(&document, "pointerdown", |_, event| leave_menu(&event)));
+        // The focus stays on a button that was pressed, and comes back to one from a dialog.
+        for name in ["click", "close"] {
+            all.push(hear(&document, name, |session, _| {
+                let session = std::rc::Rc::downgrade(session);
+                request_animation_frame(move || {
+                    if let Some(session) = session.upgrade().filter(|_| !busy()) {
+                        session.return_focus();
+                    }
+                });
+            }));
         }
         all.extend(Self::size(glass, calls(session, |session| session.lay())));
         all.extend(Self::theme(calls(session, |session| session.recolor())));
+        all.extend(Self::system_theme(calls(session, |session| session.recolor())));
         all
     }
 
@@ -80,6 +92,12 @@ impl Ears {
         let observer = ResizeObserver::new(act.as_ref().unchecked_ref::<Function>()).ok()?;
         observer.observe(&glass.parent_element()?);
         Some(Self::Size(observer, act))
+    }
+
+    /// Calls when the system has another theme.
+    pub(super) fn system_theme(act: impl Fn() + 'static) -> Option<Self> {
+        let system = web_sys::window()?.match_media("(prefers-color-scheme: light)").ok()??;
+        Some(Self::event(&system, "change", move |_| act()))
     }
 
     /// Calls when somebody chose another theme.
@@ -110,6 +128,49 @@ fn paste(session: &std::rc::Rc<Session>, event: JsValue) {
     event.stop_propagation();
     let text = event.clipboard_data().and_then(|data| data.get_data("text/plain").ok()).unwrap_or_default();
     session.pasted(text);
+}
+
+/// Keys that nothing on the page wants are the terminal's while its keyboard is held: all of those pressed where nothing has the
+/// focus, and letters on a button of the terminal.
+fn stray_key(session: &std::rc::Rc<Session>, event: JsValue) {
+    let Ok(event) = event.dyn_into::<KeyboardEvent>() else { return };
+    let Some(on) = event.target().and_then(|target| target.dyn_into::<Element>().ok()) else { return };
+    let key = event.key();
+    let palette = (event.ctrl_key() || event.meta_key()) && key.eq_ignore_ascii_case("k");
+    let nowhere = on.tag_name() == "BODY" && !matches!(key.as_str(), "Tab" | "Shift" | "Control" | "Alt" | "Meta");
+    let letter = key.chars().count() == 1 && key != " " && !event.ctrl_key() && !event.meta_key() && of_terminal(&on);
+    if !palette && (nowhere || letter) && !busy() && session.stray(&event) {
+        event.prevent_default();
+        event.stop_propagation();
+    }
+}
+
+/// Whether it is a part of a terminal that nobody writes into.
+fn of_terminal(element: &Element) -> bool {
+    element.matches("button, summary, .glass").unwrap_or_default()
+        && element.closest(".terminal").ok().flatten().is_some()
+        && element.closest(".keybar").ok().flatten().is_none()
+}
+
+/// Whether something lies open that has keys of its own.
+fn busy() -> bool {
+    let page = web_sys::window().and_then(|window| window.document());
+    page.and_then(|page| page.query_selector("dialog[open], .menu[open], .past").ok()?).is_some()
+}
+
+/// Whether the focus is where nobody wants it while they type: nowhere, or on a part of a terminal that was pressed.
+pub(super) fn unused_focus() -> bool {
+    let page = web_sys::window().and_then(|window| window.document());
+    let focused = page.and_then(|page| page.active_element());
+    focused.is_none_or(|element| element.tag_name() == "BODY" || of_terminal(&element))
+}
+
+/// A press outside of an open menu closes it.
+fn leave_menu(event: &JsValue) {
+    let on = event.dyn_ref::<Event>().and_then(Event::target).and_then(|target| target.dyn_into::<Element>().ok());
+    if !on.is_some_and(|on| on.closest(".menu").ok().flatten().is_some()) {
+        super::menu::close_menu();
+    }
 }
 
 /// Ctrl or ⌘ C copies for those who do not type; for who types it is the program's.

@@ -1,16 +1,22 @@
 //! The keyboard of a terminal: who holds it, how it is taken and handed back, and the keys that a phone lacks.
 
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 use server::terminals::Request;
 
 use super::desk::{Desk, Line};
-use crate::ui::Dialog;
+use crate::{frame::use_me, ui::Dialog};
 
 /// Who holds it, and the button that changes that. Handing back is a chord that no program and no browser has a use for:
 /// Esc twice, which comes to mind first, is a command of the agents' own programs.
 pub(super) fn keyboard(desk: Desk) -> AnyView {
     let over = RwSignal::new(false);
-    let title = Signal::derive(move || format!("Take the keyboard from {}?", desk.other().unwrap_or_default()));
+    let me = use_me();
+    // One's own other window is nobody else.
+    let own = move || me.get().is_some_and(|me| desk.holder().is_some_and(|holder| holder == me.actor));
+    let title = Signal::derive(move || match own() {
+        true => "Take the keyboard from your other window?".to_owned(),
+        false => format!("Take the keyboard from {}?", desk.other().unwrap_or_default()),
+    });
     let yes = move |_| {
         over.set(false);
         desk.ask(&Request::Take { over: true });
@@ -20,6 +26,9 @@ pub(super) fn keyboard(desk: Desk) -> AnyView {
             return view! { <span class="badge warn" role="status">"you hold the keyboard"</span> }.into_any();
         }
         match desk.other() {
+            Some(_) if own() => {
+                view! { <span class="badge" role="status">"you hold the keyboard in another window"</span> }.into_any()
+            }
             Some(who) => view! { <span class="badge" role="status">{who} " holds the keyboard"</span> }.into_any(),
             None => ().into_any(),
         }
@@ -37,7 +46,7 @@ pub(super) fn keyboard(desk: Desk) -> AnyView {
             .into_any();
         }
         match desk.other() {
-            Some(_) => view! { <button type="button" on:click=move |_| over.set(true)>"Take over"</button> }.into_any(),
+            Some(_) => view! { <button type="button" on:click=move |_| over.set(true)>{if own() { "Take over here" } else { "Take over" }}</button> }.into_any(),
             None => view! {
                 <button class="primary" type="button" on:click=move |_| desk.ask(&Request::Take { over: false })>
                     "Take keyboard" <kbd aria-hidden="true">"t"</kbd>
@@ -62,6 +71,30 @@ pub(super) fn keyboard(desk: Desk) -> AnyView {
     .into_any()
 }
 
+/// Pastes what is in the clipboard; where the browser does not tell it, the person can put it into the box.
+#[cfg(feature = "hydrate")]
+async fn paste_clipboard(desk: Desk, node: NodeRef<html::Textarea>) {
+    let window = web_sys::window().filter(web_sys::Window::is_secure_context);
+    let clipboard = window.map(|window| window.navigator().clipboard());
+    // Browsers of some years ago only write it.
+    let reads = |it: &web_sys::Clipboard| js_sys::Reflect::has(it, &"readText".into()).unwrap_or_default();
+    let text = match clipboard.filter(reads) {
+        Some(clipboard) => wasm_bindgen_futures::JsFuture::from(clipboard.read_text()).await.ok(),
+        None => None,
+    };
+    match text.and_then(|text| text.as_string()) {
+        Some(text) => desk.paste(text),
+        None => {
+            desk.words.set(Some(
+                "The browser does not let this page read the clipboard: paste into the box, then send.".to_owned(),
+            ));
+            if let Some(field) = node.get_untracked() {
+                let _ = field.focus();
+            }
+        }
+    }
+}
+
 /// Keys that a phone lacks, as a program hears them.
 const KEYS: [(&str, &str, &str); 7] = [
     ("Esc", "Esc", "\x1b"),
@@ -79,16 +112,10 @@ pub(super) fn KeyBar(
     /// The terminal.
     desk: Desk,
 ) -> impl IntoView {
-    let text = RwSignal::new(String::new());
-    let paste = move |enter: bool| {
-        let words = text.get_untracked();
-        if !words.is_empty() {
-            desk.ask(&Request::Paste { text: words });
-        }
-        if enter {
-            desk.keys("\r");
-        }
-        text.set(String::new());
+    let (text, node) = (desk.compose, NodeRef::<html::Textarea>::new());
+    let paste = move |_| {
+        #[cfg(feature = "hydrate")]
+        leptos::task::spawn_local(paste_clipboard(desk, node));
     };
     let key = move |(sign, name, keys): (&'static str, &'static str, &'static str)| {
         view! { <button type="button" aria-label=name on:click=move |_| desk.keys(keys)>{sign}</button> }.into_any()
@@ -100,17 +127,15 @@ pub(super) fn KeyBar(
             desk.focus();
         }>"Ctrl"</button>
     };
-    // Several lines were typed here on purpose: nobody is asked again.
     view! {
         <div class="keybar" hidden=move || !desk.holds()>
             <div class="row-of-keys" role="group" aria-label="Keys">
                 {before.iter().copied().map(key).collect_view()} {ctrl} {after.iter().copied().map(key).collect_view()}
             </div>
-            <form class="compose" on:submit=move |event| { event.prevent_default(); paste(true); }>
+            <form class="compose" on:submit=move |event| { event.prevent_default(); desk.send(); }>
                 <textarea rows="1" aria-label="Text to send" placeholder="Text to send" autocapitalize="off" spellcheck="false"
-                    maxlength=(server::terminals::PASTE / 4).to_string()
-                    prop:value=text on:input:target=move |event| text.set(event.target().value())></textarea>
-                <button type="button" on:click=move |_| paste(false)>"Paste"</button>
+                    node_ref=node prop:value=text on:input:target=move |event| text.set(event.target().value())></textarea>
+                <button type="button" on:click=paste>"Paste"</button>
                 <button class="primary" type="submit">"Send ⏎"</button>
             </form>
         </div>

@@ -10,6 +10,23 @@ use crate::{
     ui::{icon, say},
 };
 
+/// Closes the open menu; false if none is. Its button has the focus then.
+pub(super) fn close_menu() -> bool {
+    #[cfg(feature = "hydrate")]
+    {
+        use wasm_bindgen::JsCast as _;
+        let page = web_sys::window().and_then(|window| window.document());
+        let Some(menu) = page.and_then(|page| page.query_selector(".menu[open]").ok()?) else { return false };
+        let button = menu.query_selector("summary").ok().flatten();
+        if let Some(button) = button.and_then(|button| button.dyn_into::<web_sys::HtmlElement>().ok()) {
+            let _ = button.focus();
+        }
+        menu.remove_attribute("open").is_ok()
+    }
+    #[cfg(not(feature = "hydrate"))]
+    false
+}
+
 /// The buttons at the right of a terminal's head.
 pub(super) fn menu(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, may: Memo<bool>) -> AnyView {
     let (sharing, playing) = (RwSignal::new(false), RwSignal::new(false));

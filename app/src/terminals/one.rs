@@ -15,7 +15,7 @@ use super::{
     asks, calls,
     desk::{Desk, Line},
     keyboard::{KeyBar, keyboard},
-    menu::menu,
+    menu::{self, menu},
     rules::{self, Letters},
     seldom::{Seldom, seldom},
     thumb::{List, Screens, Thumbs, face, hue},
@@ -27,6 +27,10 @@ use crate::{
     services::Act,
     ui::{Words, count, exact, icon, on_keys, span},
 };
+
+/// How long it is said why something was not done.
+#[cfg(feature = "hydrate")]
+const BRIEF: std::time::Duration = std::time::Duration::from_secs(6);
 
 /// The page.
 #[component]
@@ -92,6 +96,14 @@ fn Stage(
     // In the browser only: what the history is shown by comes in a file of its own.
     let asked = use_query_map().with_untracked(|query| query.get("find").is_some());
     Effect::new(move || past.set(asked));
+    // Who closes it and holds the keyboard goes on typing.
+    Effect::new(move |before: Option<bool>| {
+        let open = past.get();
+        if before == Some(true) && !open {
+            desk.return_focus();
+        }
+        open
+    });
     connect(desk, name.clone(), screen);
     page_keys(desk, name.clone(), list, past);
     let facts = {
@@ -112,7 +124,7 @@ fn Stage(
         lacks.get().filter(|_| here)
     });
     view! {
-        <section class=class aria-label=name.clone() style=format!("--hue:{}", own_hue.unwrap_or_default())>
+        <section class=class aria-label=name.clone() data-held=move || desk.holds().then_some("") style=format!("--hue:{}", own_hue.unwrap_or_default())>
             <header>
                 {first.as_ref().map(face)}
                 <h2>{name.clone()}</h2>
@@ -195,7 +207,9 @@ fn strip(
             let start = start.clone();
             let again = move || {
                 if ended.get() && may.get() {
-                    view! { <button type="button" disabled=move || act.busy() on:click=start.clone()>"Start again"</button> }.into_any()
+                    view! { <button type="button" disabled=move || act.busy() on:click=start.clone()>
+                        {facts.with(|facts| facts.as_ref().is_some_and(|one| one.agent.is_some()).then_some("Start the agent").unwrap_or("Start again"))}
+                    </button> }.into_any()
                 } else {
                     view! { <button type="button" on:click=move |_| desk.connect()>"Connect again"</button> }.into_any()
                 }
@@ -204,6 +218,18 @@ fn strip(
         }
     }
     };
+    // What was said goes by itself; what must be read first waits for its button.
+    #[cfg(feature = "hydrate")]
+    Effect::new(move || {
+        if let Some(said) = desk.words.get().filter(|said| said != rules::LOST) {
+            let gone = move || {
+                if desk.words.try_get_untracked().flatten() == Some(said) {
+                    desk.words.set(None);
+                }
+            };
+            set_timeout(gone, BRIEF);
+        }
+    });
     let words = move || {
         desk.words.get().map(|words| {
             view! {
@@ -329,7 +355,9 @@ fn page_keys(desk: Desk, name: String, list: List, past: RwSignal<bool>) {
             "-" => desk.zoom(-1.0),
             "[" => beside(-1),
             "]" => beside(1),
+            "Escape" if menu::close_menu() => desk.return_focus(),
             "Escape" if past.get_untracked() => past.set(false),
+            "Escape" if desk.watching.with_untracked(|now| now.as_ref().is_some_and(rules::yours)) => desk.focus(),
             "Escape" => leave("/terminals", NavigateOptions::default()),
             _ => return false,
         }

@@ -128,7 +128,7 @@ fn Stage(id: RecordingId) -> impl IntoView {
         false => (format!("Recording of {of}"), format!("/terminals/{of}"), format!("Back to {of}")),
     };
     view! {
-        <Bar title=title><a href=back>{label}</a> " · began " {exact(id.made_at())}</Bar>
+        <Bar title=title><a href=back>{label}</a> {move || desk.ready.get().then(|| format!(" · began {}", exact(id.made_at())))}</Bar>
         <div class="one alone">
             <section class="card terminal" aria-label="Recording" aria-busy=move || (!desk.ready.get()).to_string()>
                 {words}
@@ -160,6 +160,16 @@ fn controls(desk: Desk, id: RecordingId) -> AnyView {
             <button type="button" role="radio" aria-checked=move || (desk.speed.get() == halves).to_string() on:click=move |_| desk.speed.set(halves)>{word}</button>
         }
     };
+    // The browser's own step is a hundredth of the whole, whatever that is.
+    let by_key = move |event: web_sys::KeyboardEvent| {
+        let step = match event.key().as_str() {
+            "ArrowLeft" | "ArrowDown" => -STEP,
+            "ArrowRight" | "ArrowUp" => STEP,
+            _ => return,
+        };
+        event.prevent_default();
+        desk.seek(desk.at.get_untracked() + step);
+    };
     view! {
         <footer class="controls">
             <button class="primary" type="button" disabled=off on:click=move |_| desk.toggle()>
@@ -168,13 +178,13 @@ fn controls(desk: Desk, id: RecordingId) -> AnyView {
             <div class="seek">
                 <input type="range" min="0" step="any" aria-label="Position" aria-valuetext=times disabled=off
                     max=move || desk.length.get().to_string() prop:value=move || (desk.at.get() as u64).to_string()
-                    on:input:target=move |event| desk.seek(whole(&event.target().value())) />
+                    on:keydown=by_key on:input:target=move |event| desk.seek(whole(&event.target().value())) />
                 <span class="marks" aria-hidden="true">{marks}</span>
             </div>
             <output>{times}</output>
             <div class="segments" role="radiogroup" aria-label="Speed">{SPEEDS.map(speed).into_iter().collect_view()}</div>
             <button class="chip" type="button" aria-pressed=move || desk.skip.get().to_string() on:click=move |_| desk.cut_pauses()>"Skip pauses over 2 s"</button>
-            <a class="button" href=format!("/casts/{id}.cast?download") rel="external" download="">{icon("download")} "Download"</a>
+            <a class="button" hidden=off href=format!("/casts/{id}.cast?download") rel="external" download="">{icon("download")} "Download"</a>
         </footer>
     }
     .into_any()

@@ -83,6 +83,7 @@ impl Reel {
         let mut ears = self.ears.borrow_mut();
         ears.extend(Ears::size(glass, call(|me| me.screen.lay(Letters::Usual))));
         ears.extend(Ears::theme(call(|me| me.screen.recolor())));
+        ears.extend(Ears::system_theme(call(|me| me.screen.recolor())));
         ears.extend(set_interval_with_handle(call(Self::tick), TICK).ok().map(Ears::Timer));
     }
 

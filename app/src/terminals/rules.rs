@@ -6,6 +6,10 @@
 
 use server::terminals::{PASTE, Run, Watching};
 
+/// What is said when keys may not have arrived.
+pub(super) const LOST: &str =
+    "The connection was lost while you typed: what you typed last may not have arrived. Look before you type it again.";
+
 /// Whether who is told holds the keyboard, and the machine is there to hear it.
 pub(super) fn yours(now: &Watching) -> bool {
     now.away.is_none() && now.keyboard.as_ref().is_some_and(|keys| keys.you)
@@ -23,6 +27,8 @@ pub(super) fn pause(tries: u32, chance: f64) -> u64 {
 const SMALLEST: f64 = 3.0;
 const LARGEST: f64 = 28.0;
 const FITTING: f64 = 18.0;
+/// Letters that may be chosen one by one down to.
+const LEAST: f64 = 6.0;
 /// Sizes are eighths of a pixel.
 const PART: f64 = 0.125;
 /// Letters that one can read on a phone, and the window that is one's.
@@ -76,7 +82,8 @@ impl Letters {
 
     /// Those that differ from letters of `font` by so many pixels.
     pub(super) fn beside(font: f64, by: f64) -> Self {
-        Self::Own(((font + by).clamp(SMALLEST, LARGEST) / PART) as u16)
+        // Only those that show the whole grid may be smaller yet.
+        Self::Own(((font + by).clamp(font.clamp(SMALLEST, LEAST), LARGEST) / PART) as u16)
     }
 
     /// How large they are for a grid in `room`; see [`letters`].
@@ -251,6 +258,7 @@ mod tests {
             assert_eq!(Letters::read(wrong), Letters::Usual, "{wrong}");
         }
         assert_eq!((Letters::beside(9.0, 1.0), Letters::beside(3.0, -1.0)), (Letters::Own(80), Letters::Own(24)));
+        assert_eq!(Letters::beside(6.5, -1.0), Letters::Own(48), "smaller ones only show the whole");
     }
 
     #[test]

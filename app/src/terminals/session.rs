@@ -20,7 +20,7 @@ use self::wire::Socket;
 
 use super::{
     desk::{Desk, Line},
-    ears::Ears,
+    ears::{self, Ears},
     rules::{self, Letters},
     xterm::{self, Emulator, Handlers},
 };
@@ -194,6 +194,8 @@ impl Session {
         let mine = self.mine();
         self.desk.watching.set(Some(now));
         if yours != mine {
+            // What was refused was for lack of it, or is past with it.
+            self.desk.words.update(|said| *said = said.take().filter(|said| said == rules::LOST));
             self.desk.ctrl.set(false);
             self.screen.typing(yours);
         }
@@ -307,6 +309,18 @@ impl Session {
     /// Keys go here.
     pub(super) fn focus(&self) {
         self.screen.focus();
+    }
+
+    /// A key that was pressed where nobody wants it; true if it is dealt with.
+    pub(super) fn stray(&self, event: &KeyboardEvent) -> bool {
+        self.mine() && self.screen.press(event)
+    }
+
+    /// The focus comes back after something else was pressed, while the keyboard is held.
+    pub(super) fn return_focus(&self) {
+        if self.mine() && !xterm::touch() && ears::unused_focus() {
+            self.screen.focus();
+        }
     }
 
     /// See [`Desk::read_aloud`].

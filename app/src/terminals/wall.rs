@@ -40,7 +40,7 @@ pub(crate) fn Wall() -> impl IntoView {
     screens.follow(list);
     let (starting, machine) = (RwSignal::new(false), RwSignal::new(String::new()));
     start_when_asked(starting, machine);
-    let query = RwSignal::new(String::new());
+    let (query, short) = (RwSignal::new(String::new()), RwSignal::new(false));
     let start = move || {
         me.may(Right::Operate).then(|| {
             view! {
@@ -61,10 +61,11 @@ pub(crate) fn Wall() -> impl IntoView {
         </Bar>
         <div class="page wall">
             <Transition fallback=|| view! { <div class="tiles"><div class="card skeleton terminal-card" aria-hidden="true"></div></div> }>
-                <div class="toolbar" hidden=move || empty() && why().is_none()>{search(query)} {start}</div>
+                <div class="toolbar" hidden=move || empty() && why().is_none()>{search(query, short)} {start}</div>
                 {move || failure().map(|words| view! { <p class="failure" role="alert">{words}</p> })}
                 {move || why().map(|why| lacking(&why))}
                 {move || (empty() && why().is_none()).then(|| view! { <Empty>{start()}</Empty> })}
+                <p class="quiet" role="status" hidden=move || !short.get()>"Type at least two characters."</p>
                 {found(query)}
                 <div class="tiles" hidden=move || !query.with(String::is_empty)>
                     <Thumbs list=list screens=screens shown=Signal::derive(|| None) />
@@ -152,7 +153,7 @@ pub(super) fn sentence(all: &[TerminalView]) -> AnyView {
     .into_any()
 }
 
-fn search(query: RwSignal<String>) -> AnyView {
+fn search(query: RwSignal<String>, short: RwSignal<bool>) -> AnyView {
     let typed = StoredValue::new(0_u32);
     // Only the last key of a burst asks.
     let input = move |event: web_sys::Event| {
@@ -163,7 +164,9 @@ fn search(query: RwSignal<String>) -> AnyView {
             move || {
                 if typed.try_get_value() == Some(mine) {
                     let text = text.trim();
-                    query.set(if text.chars().count() < LEAST { String::new() } else { text.to_owned() });
+                    let few = text.chars().count() < LEAST;
+                    short.set(few && !text.is_empty());
+                    query.set(if few { String::new() } else { text.to_owned() });
                 }
             },
             TYPING,

@@ -67,6 +67,15 @@ extern "C" {
     fn osc(this: &Hooks, id: u32, act: &Function) -> Disposable;
 }
 
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_name = KeyboardEvent)]
+    type Again;
+
+    #[wasm_bindgen(constructor, js_class = "KeyboardEvent")]
+    fn new(kind: &str, like: &KeyboardEvent) -> Again;
+}
+
 /// CSI sequences that ask the terminal something: prefix, intermediates, final byte.
 const ASKING: [(&str, &str, &str); 14] = [
     ("", "", "c"),
@@ -247,11 +256,18 @@ impl Emulator {
         if let Some(field) = self.field() {
             field.set_disabled(!on);
         }
-        // Where there is only touch, the focus would bring a keyboard over half the screen; the key bar is there for that.
-        let touch = web_sys::window().and_then(|window| window.match_media("(hover: none)").ok()?);
-        if on && !touch.is_some_and(|touch| touch.matches()) {
+        if on && !touch() {
             self.terminal.focus();
         }
+    }
+
+    /// Presses a key that went down elsewhere, and takes the focus for those that follow. False: nothing came of it here, and
+    /// the browser goes on with it where the focus is now.
+    pub(super) fn press(&self, event: &KeyboardEvent) -> bool {
+        self.terminal.focus();
+        // An event has all that a new one is made from.
+        let again = Again::new(&event.type_(), event);
+        self.field().and_then(|field| field.dispatch_event(again.unchecked_ref()).ok()).is_some_and(|goes_on| !goes_on)
     }
 
     /// Puts the focus into it, where it takes keys.
@@ -403,6 +419,12 @@ fn theme(parent: &HtmlElement) -> JsValue {
     }
     probe.remove();
     theme.into()
+}
+
+/// Whether there is only touch: there a focus brings a keyboard over half the screen, so it is not moved; the key bar is there for that.
+pub(super) fn touch() -> bool {
+    let touch = web_sys::window().and_then(|window| window.match_media("(hover: none)").ok()?);
+    touch.is_some_and(|touch| touch.matches())
 }
 
 /// Dots of the screen in a pixel.

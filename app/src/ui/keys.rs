@@ -38,7 +38,11 @@ fn typing(event: &web_sys::KeyboardEvent) -> bool {
     use wasm_bindgen::JsCast as _;
     // What is asked in front of the page comes first, also where the focus was lost on a button that went grey.
     let page = web_sys::window().and_then(|window| window.document());
-    if page.and_then(|page| page.query_selector("dialog[open]").ok()?).is_some() {
+    if page.as_ref().and_then(|page| page.query_selector("dialog[open]").ok()?).is_some() {
+        return true;
+    }
+    // Who holds a keyboard types, wherever the focus is; only the way out is the page's.
+    if event.key() != "Escape" && page.and_then(|page| page.query_selector("[data-held]").ok()?).is_some() {
         return true;
     }
     let element = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());

@@ -4,7 +4,7 @@ use leptos::{html, prelude::*};
 use leptos_router::hooks::use_navigate;
 
 use super::{Dialog, icon, on_keys};
-use crate::frame::PAGES;
+use crate::{Refusal, frame::PAGES};
 
 #[derive(Clone, Copy)]
 struct Open(RwSignal<bool>);
@@ -12,11 +12,33 @@ struct Open(RwSignal<bool>);
 /// Something the palette can do: its name, where it leads, its sign, its key after `g`.
 type Entry = (&'static str, &'static str, &'static str, &'static str);
 
+/// An entry that is shown.
+type Found = (String, String, &'static str, &'static str);
+
+/// Agents and terminals by name, with where they are found.
+#[server(prefix = "/api", endpoint = "/list_places", input = leptos::server_fn::codec::Json)]
+async fn list_places() -> Result<Vec<(String, String)>, Refusal> {
+    let (hub, who) = crate::failure::entered()?;
+    let (agents, terminals) = (hub.agents.list(&who).await?, hub.terminals.list(&who).await?);
+    let page = |name: &str| format!("/terminals/{name}");
+    let mut all: Vec<_> = agents
+        .into_iter()
+        .map(|agent| {
+            let there = terminals.iter().any(|terminal| terminal.name == agent.terminal);
+            let address = if there { page(&agent.terminal) } else { "/agents".to_owned() };
+            (format!("{} · {}", agent.draft.name, agent.terminal), address)
+        })
+        .collect();
+    all.extend(terminals.into_iter().filter(|one| one.agent.is_none()).map(|one| (one.name.clone(), page(&one.name))));
+    Ok(all)
+}
+
 /// What the palette offers beyond the pages.
-const ACTS: [Entry; 8] = [
+const ACTS: [Entry; 9] = [
     ("Draw a picture", "/images?new", "plus", ""),
     ("Add a ComfyUI server", "/services?new", "plus", ""),
     ("New agent", "/agents?new", "plus", ""),
+    ("Start a new terminal", "/terminals?new", "plus", ""),
     ("Add a machine", "/machines?new", "plus", ""),
     ("Connect an agent", "/connect", "plus", ""),
     ("Make a token", "/settings#tokens", "plus", ""),
@@ -82,10 +104,17 @@ pub(crate) fn Palette() -> impl IntoView {
             None => false,
         },
     });
+    let places = RwSignal::new(Vec::<(String, String)>::new());
     Effect::new(move || {
         if open.get() {
             query.set(String::new());
             chosen.set(0);
+            leptos::task::spawn_local(async move {
+                // Where they cannot be asked for, pages and acts are found all the same.
+                if let Ok(all) = list_places().await {
+                    places.set(all);
+                }
+            });
         }
         if let Some(field) = field.get() {
             let _ = field.focus();
@@ -94,7 +123,12 @@ pub(crate) fn Palette() -> impl IntoView {
     let found = Memo::new(move |_| {
         let query = query.get().to_lowercase();
         let pages = PAGES.iter().map(|(address, name, sign, key)| (*name, *address, *sign, *key));
-        pages.chain(ACTS).filter(|(name, ..)| name.to_lowercase().contains(&query)).collect::<Vec<Entry>>()
+        let known =
+            pages.chain(ACTS).map(|(name, address, sign, key)| (name.to_owned(), address.to_owned(), sign, key));
+        // Of what there may be many, nothing before a letter is typed.
+        let places = if query.is_empty() { Vec::new() } else { places.get() };
+        let places = places.into_iter().map(|(name, address)| (name, address, "terminal", ""));
+        known.chain(places).filter(|(name, ..)| name.to_lowercase().contains(&query)).collect::<Vec<Found>>()
     });
     let on_key = move |event: web_sys::KeyboardEvent| {
         let last = found.with_untracked(Vec::len).saturating_sub(1);
@@ -102,9 +136,9 @@ pub(crate) fn Palette() -> impl IntoView {
             "ArrowDown" => chosen.update(|n| *n = (*n + 1).min(last)),
             "ArrowUp" => chosen.update(|n| *n = n.saturating_sub(1)),
             "Enter" => {
-                if let Some((_, address, ..)) = found.with_untracked(|found| found.get(chosen.get_untracked()).copied())
+                if let Some((_, address, ..)) = found.with_untracked(|found| found.get(chosen.get_untracked()).cloned())
                 {
-                    go.with_value(|go| go(address));
+                    go.with_value(|go| go(&address));
                 }
             }
             _ => return,
@@ -115,7 +149,7 @@ pub(crate) fn Palette() -> impl IntoView {
         <Dialog open=open title="Search or do anything".to_owned()>
             <div class="palette">
                 <input
-                    node_ref=field type="text" autofocus placeholder="Page or action" aria-label="Page or action" autocomplete="off"
+                    node_ref=field type="text" autofocus placeholder="Page, agent, terminal or action" aria-label="Page, agent, terminal or action" autocomplete="off"
                     role="combobox" aria-expanded="true" aria-controls="palette-list"
                     aria-activedescendant=move || format!("palette-{}", chosen.get())
                     prop:value=query on:input:target=move |event| { query.set(event.target().value()); chosen.set(0); }
@@ -124,7 +158,7 @@ pub(crate) fn Palette() -> impl IntoView {
                 <ul id="palette-list" role="listbox" aria-label="Found">
                     {move || found.get().into_iter().enumerate().map(|(n, (name, address, sign, key))| view! {
                         <li id=format!("palette-{n}") role="option" aria-selected=move || (chosen.get() == n).to_string()
-                            on:click=move |_| go.with_value(|go| go(address)) on:mousemove=move |_| chosen.set(n)>
+                            on:click=move |_| go.with_value(|go| go(&address)) on:mousemove=move |_| chosen.set(n)>
                             {icon(sign)} <span>{name}</span> {(!key.is_empty()).then(|| view! { <kbd>"g " {key}</kbd> })}
                         </li>
                     }).collect_view()}

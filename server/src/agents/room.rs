@@ -176,6 +176,23 @@ impl Agents {
         self.get(who, id).await
     }
 
+    /// Replaces an agent's settings for somebody who may have seen them as `before`: what another has changed since is then not
+    /// written over.
+    pub async fn edit_seen(
+        &self,
+        who: &Caller,
+        id: AgentId,
+        before: Option<&AgentDraft>,
+        draft: AgentDraft,
+    ) -> Result<AgentView, Error> {
+        who.must(Right::Operate)?;
+        let now = self.get(who, id).await?.draft;
+        if before.is_some_and(|before| now != *before) {
+            return Err(conflict(format!("{} was changed meanwhile; reload the page to see it", now.name)));
+        }
+        self.edit(who, id, draft).await
+    }
+
     /// Ends an agent's session, revokes its token, forgets its settings. Its folder of work stays.
     pub async fn delete(&self, who: &Caller, id: AgentId) -> Result<(), Error> {
         who.must(Right::Operate)?;

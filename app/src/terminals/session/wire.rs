@@ -24,9 +24,6 @@ const SILENT: f64 = 15_000.0;
 const DOUBT: f64 = 3_000.0;
 /// How long one try to connect may take.
 const TRY: Duration = Duration::from_secs(10);
-/// What is said when keys may not have arrived.
-const LOST: &str =
-    "The connection was lost while you typed: what you typed last may not have arrived. Look before you type it again.";
 /// A socket with what listens to it; dropped, nobody does.
 pub(super) struct Socket {
     it: WebSocket,
@@ -148,7 +145,7 @@ impl Session {
             }
         });
         if self.unheard.take().is_some() {
-            self.desk.words.set(Some(LOST.to_owned()));
+            self.desk.words.set(Some(rules::LOST.to_owned()));
         }
         if Closing::comes_back(code) {
             match self.held.get() {

@@ -28,6 +28,22 @@ async fn an_agent_is_made_stopped_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn what_somebody_changed_meanwhile_is_not_written_over() {
+    let (house, who) = (House::begun().await, Caller::cli());
+    let made = house.made(draft("backend", "shell")).await;
+    let by_bob = AgentDraft { role: "of bob".into(), ..made.draft.clone() };
+    let bob = house.agents.edit_seen(&who, made.id, Some(&made.draft), by_bob).await.unwrap();
+    let by_ada = AgentDraft { name: "Of ada".into(), ..made.draft.clone() };
+    let late = refused(house.agents.edit_seen(&who, made.id, Some(&made.draft), by_ada.clone()).await);
+    assert_eq!(late.kind, FailureKind::Conflict);
+    assert!(late.message.contains("changed meanwhile"), "{}", late.message);
+    assert_eq!(house.list().await[0].draft, bob.draft, "nothing is lost");
+    let seen = AgentDraft { name: "Of ada".into(), ..bob.draft.clone() };
+    house.agents.edit_seen(&who, made.id, Some(&bob.draft), seen).await.unwrap();
+    house.agents.edit_seen(&who, made.id, None, by_ada).await.expect("a script says what is to be");
+}
+
+#[tokio::test]
 async fn the_default_crew_is_made_once_in_the_life_of_a_hub() {
     let house = House::new().await;
     for _ in 0..2 {
