@@ -6,6 +6,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::{LastWords, policy::clean};
 use crate::clock::Timestamp;
 
@@ -47,12 +49,36 @@ impl Kept {
     }
 }
 
-/// How a program ended, from tmux's status and signal; `None`: it runs. (Words of a listing: `-` is none.)
-pub(super) fn how(status: &str, signal: &str) -> Option<String> {
-    match (status, signal) {
-        ("-", "-") => None,
-        ("-", signal) => Some(format!("signal {signal}")),
-        (status, _) => Some(format!("status {status}")),
+/// Whether a session's program has ended, and how.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It runs.
+    Runs,
+    /// It has ended, and tmux, the process `server`, has not heard yet how.
+    Unknown { server: i32 },
+    /// It has failed.
+    Failed { how: String },
+}
+
+impl End {
+    /// From three words of a listing: tmux's process, or 0 while the program runs; the status and the signal, or `-`.
+    pub(super) fn read(server: &str, status: &str, signal: &str) -> Option<Self> {
+        Some(match (server.parse().ok()?, status, signal) {
+            (0, _, _) => Self::Runs,
+            (server, "-", "-") => Self::Unknown { server },
+            (_, "-", signal) => Self::Failed { how: format!("signal {signal}") },
+            (_, status, _) => Self::Failed { how: format!("status {status}") },
+        })
+    }
+}
+
+/// Has tmux ask its children how they ended. It may have missed the word of one (seen with 3.3a: the child stayed a zombie until
+/// another one ended), and asks all of them at every signal. The next look finds it.
+pub(super) fn nudge(server: i32) {
+    if let Some(server) = Pid::from_raw(server)
+        && let Err(error) = kill_process(server, Signal::CHILD)
+    {
+        tracing::warn!(%error, "tmux cannot be asked how a program ended");
     }
 }
 
@@ -99,9 +125,10 @@ mod tests {
 
     #[test]
     fn an_end_is_known_by_its_words() {
-        assert_eq!(how("-", "-"), None);
-        assert_eq!(how("7", "-").as_deref(), Some("status 7"));
-        assert_eq!(how("-", "9").as_deref(), Some("signal 9"));
+        assert_eq!(End::read("0", "-", "-"), Some(End::Runs));
+        assert_eq!(End::read("12", "-", "-"), Some(End::Unknown { server: 12 }));
+        assert_eq!(End::read("12", "7", "-"), Some(End::Failed { how: "status 7".into() }));
+        assert_eq!(End::read("12", "-", "9"), Some(End::Failed { how: "signal 9".into() }));
         assert!(announced(b"\x1b[48;1H[ended with status 7]\x1b[K") && announced(b"[ended by signal 9]"));
         assert!(!announced(b"[ended happily") && !announced(b""));
         let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();

@@ -16,7 +16,16 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 use tokio::process::Command;
 
-use super::{LastWords, Launch, last_words, policy::clean, rules};
+mod conf;
+
+pub(super) use conf::configuration;
+
+use super::{
+    LastWords, Launch,
+    last_words::{self, End},
+    policy::clean,
+    rules,
+};
 use crate::{
     clock::{SECOND, Timestamp},
     config,
@@ -25,6 +34,8 @@ use crate::{
 
 /// Longest a command of tmux may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What tmux gets to hear how its programs ended.
+const NUDGED: Duration = Duration::from_millis(20);
 /// Oldest version that knows `-f ignore-size` and `new-session -e`.
 const OLDEST: (u32, u32) = (3, 2);
 /// Longest path of a socket, the end byte included (`sun_path` of unix(7), less on macOS).
@@ -109,11 +120,32 @@ impl Tmux {
         Ok(self.look().await?.unwrap_or_default())
     }
 
-    /// The sessions that run; `None` when no tmux server does.
+    /// The sessions that run; `None` when no tmux server does. What has failed since the last look is ended, its last words kept.
     pub(super) async fn look(&self) -> Result<Option<Vec<SessionInfo>>, Error> {
+        let Some(mut listed) = self.listed().await? else { return Ok(None) };
+        let unheard =
+            listed.iter().find_map(|(_, end)| if let End::Unknown { server } = end { Some(*server) } else { None });
+        if let Some(server) = unheard {
+            last_words::nudge(server);
+            tokio::time::sleep(NUDGED).await;
+            listed = self.listed().await?.unwrap_or_default();
+        }
+        let mut running = Vec::new();
+        for (session, end) in listed {
+            match end {
+                End::Runs => running.push(session),
+                End::Failed { how } => self.bury(session, how).await,
+                End::Unknown { .. } => {} // the next look may know
+            }
+        }
+        Ok(Some(running))
+    }
+
+    /// The sessions that are there, also those whose program has ended.
+    async fn listed(&self) -> Result<Option<Vec<(SessionInfo, End)>>, Error> {
         const FORMAT: &str = "#{session_id} #{session_name} #{pane_pid} #{window_width} #{window_height} \
-            #{session_created} #{window_activity} #{window_bell_flag} #{?pane_dead_status,#{pane_dead_status},-} \
-            #{?pane_dead_signal,#{pane_dead_signal},-} #{?#{==:#{pane_title},#{host}},,#{pane_title}}";
+            #{session_created} #{window_activity} #{window_bell_flag} #{?pane_dead,#{pid},0} \
+            #{?pane_dead_status,#{pane_dead_status},-} #{?pane_dead_signal,#{pane_dead_signal},-} #{?#{==:#{pane_title},#{host}},,#{pane_title}}";
         let output = self.run(self.command(["list-sessions", "-F", FORMAT])).await?;
         if !output.status.success() {
             let words = String::from_utf8_lossy(&output.stderr);
@@ -122,14 +154,7 @@ impl Tmux {
             }
             return Err(anyhow!("tmux cannot list its sessions: {}", words.trim()).into());
         }
-        let mut running = Vec::new();
-        for (session, end) in String::from_utf8_lossy(&output.stdout).lines().filter_map(session) {
-            match end {
-                None => running.push(session),
-                Some(how) => self.bury(session, how).await,
-            }
-        }
-        Ok(Some(running))
+        Ok(Some(String::from_utf8_lossy(&output.stdout).lines().filter_map(session).collect()))
     }
 
     /// Keeps the last words of a session whose program has failed, and ends it.
@@ -212,8 +237,10 @@ impl Tmux {
         // Set for all windows, 3.3 crashes at the next one that has no client (mended in 3.4).
         command.args([";", "set-option", "-w", "-t", &format!("={}:", launch.name), "window-size", "manual"]);
         command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
-        // One of this name that has failed makes room.
-        self.look().await?;
+        // One of this name that has failed makes room; how it ended is of no interest any more.
+        if !self.look().await?.unwrap_or_default().iter().any(|session| session.name == launch.name) {
+            let _ = self.at(&launch.name, &["kill-session"], &[]).await;
+        }
         self.0.last_words.forget(&launch.name);
         let output = self.run(command).await?;
         if output.status.success() {
@@ -411,61 +438,14 @@ fn known(name: &str) -> bool {
         })
 }
 
-/// Our own configuration. Every line is there because a viewer, a program or a person could otherwise do something to tmux.
-pub(super) fn configuration((major, minor): (u32, u32), term: &str) -> String {
-    let mut conf = format!(
-        "# Written by Central-MCP at every start; changes here are lost.\n\
-         set-option -s exit-empty off\n\
-         set-option -s set-clipboard off\n\
-         set-option -s escape-time 10\n\
-         set-option -s focus-events off\n\
-         set-option -s extended-keys off\n\
-         set-option -s default-terminal {term}\n\
-         set-option -s terminal-features '*:256:RGB:title:bpaste:cstyle:mouse:strikethrough:sync'\n\
-         set-option -s terminal-overrides '*:rep@:Ms@:E3@'\n\
-         set-option -g update-environment ''\n\
-         set-option -g history-limit 50000\n\
-         set-option -g status off\n\
-         set-option -g prefix None\n\
-         set-option -g prefix2 None\n\
-         set-option -g mouse off\n\
-         set-option -g assume-paste-time 0\n\
-         set-option -g destroy-unattached off\n\
-         set-option -g detach-on-destroy on\n\
-         set-option -g set-titles on\n\
-         set-option -g set-titles-string '#{{?#{{==:#{{pane_title}},#{{host}}}},,#{{pane_title}}}}'\n\
-         set-option -g visual-bell off\n\
-         set-option -g bell-action any\n\
-         set-option -g activity-action none\n\
-         set-option -g silence-action none\n\
-         set-option -g lock-after-time 0\n\
-         set-option -gw monitor-bell on\n\
-         set-option -gw monitor-activity off\n\
-         set-option -gw automatic-rename off\n\
-         set-option -gw allow-rename off\n\
-         unbind-key -aq -T root\n\
-         unbind-key -aq -T prefix\n\
-         unbind-key -aq -T copy-mode\n\
-         unbind-key -aq -T copy-mode-vi\n"
-    );
-    // Unknown before: passthrough is always off then, and how a program ended is not told.
-    if (major, minor) >= (3, 3) {
-        conf.push_str("set-option -gw allow-passthrough off\nset-option -gw remain-on-exit failed\n");
-        conf.push_str(&format!("set-option -gw remain-on-exit-format '{}'\n", last_words::FORMAT));
-    } else {
-        conf.push_str("set-option -gw remain-on-exit off\n");
-    }
-    conf
-}
-
 /// Whether tmux says that its server does not run.
 fn absent(words: &str) -> bool {
     words.contains("no server running") || words.contains("error connecting") || words.contains("server exited")
 }
 
 /// One line of a listing, and how its program ended if it has. A session that is not named by our rules is not ours.
-fn session(line: &str) -> Option<(SessionInfo, Option<String>)> {
-    let mut words = line.splitn(11, ' ');
+fn session(line: &str) -> Option<(SessionInfo, End)> {
+    let mut words = line.splitn(12, ' ');
     let id = words.next()?.to_owned();
     let name = words.next()?.to_owned();
     rules::name(&name).ok()?;
@@ -473,7 +453,7 @@ fn session(line: &str) -> Option<(SessionInfo, Option<String>)> {
     let (cols, rows): (u16, u16) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     let (started, active) = (words.next()?.parse::<i64>().ok()?, words.next()?.parse::<i64>().ok()?);
     let bell = words.next()? == "1";
-    let end = last_words::how(words.next()?, words.next()?);
+    let end = End::read(words.next()?, words.next()?, words.next()?)?;
     let title = clean(words.next().unwrap_or_default(), TITLE);
     let at = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(SECOND));
     let info = SessionInfo { id, name, pid, cols, rows, started_at: at(started), activity: at(active), bell, title };

@@ -56,7 +56,7 @@ async fn the_end_of_a_session_is_told_and_its_last_words_stay() {
     let mut viewer = house.viewer("a").await;
     viewer.reads("famous last words").await;
     viewer.watch.feed().write(b"\r").await.expect("typed");
-    viewer.ends().await;
+    viewer.ends_seen(&house.tmux).await;
     assert!(viewer.text().contains("famous last words"), "{}", viewer.text());
     assert!(house.sessions.peek("a").is_none());
     let Err(error) = house.sessions.watch("a").await else { panic!("it does not run") };
@@ -66,7 +66,7 @@ async fn the_end_of_a_session_is_told_and_its_last_words_stay() {
     house.viewer("a").await.reads("again").await;
     let mut viewer = house.viewer("a").await;
     house.tmux.stop("a").await.expect("stops");
-    viewer.ends().await;
+    viewer.ends_seen(&house.tmux).await;
 }
 
 #[tokio::test]

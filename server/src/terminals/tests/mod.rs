@@ -172,6 +172,21 @@ impl Viewer {
         self.sees(Pace::Now, text, |screen| screen.contains(text)).await;
     }
 
+    /// The session ends while somebody looks now and then, as the hub does: tmux keeps what has failed until then.
+    async fn ends_seen(&mut self, tmux: &Tmux) {
+        let looks = async {
+            let mut now_and_then = tokio::time::interval(Duration::from_millis(100));
+            loop {
+                now_and_then.tick().await;
+                tmux.look().await.expect("looks");
+            }
+        };
+        tokio::select! {
+            () = self.ends() => {}
+            () = looks => {}
+        }
+    }
+
     async fn ends(&mut self) {
         let reading = async { while self.step(Pace::Now).await {} };
         timeout(LONG, reading).await.expect("ends");

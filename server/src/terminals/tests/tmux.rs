@@ -242,5 +242,5 @@ async fn an_interrupt_works_also_when_the_hub_was_told_to_ignore_it() {
     let mut viewer = house.viewer("a").await;
     viewer.reads("ready").await;
     viewer.watch.feed().write(b"\x03").await.expect("typed");
-    viewer.ends().await;
+    viewer.ends_seen(&house.tmux).await;
 }
