@@ -144,7 +144,7 @@ scene('who may not change agents sees no buttons for it', async ({ hub, page }) 
     await card(page, 'Backend').getByRole('link', { name: 'Open terminal' }).waitFor();
 }, { crew: true });
 
-scene('what could not be done is said no longer once it was done after all', async ({ hub, page, watch }) => {
+scene('what could not be done is said no longer once it was done after all', async ({ hub, page, first, watch }) => {
     await setUp(page, hub);
     await open(page, '/agents?new');
     await fill(page, { slug: 'late', name: 'Late', program: 'Plain shell' });
@@ -154,7 +154,10 @@ scene('what could not be done is said no longer once it was done after all', asy
     const said = card(page, 'Late').getByRole('alert').filter({ hasText: /need tmux/ });
     await said.waitFor();
     symlinkSync('/usr/bin/tmux', join(bare, 'tmux'));
-    // Without a click: the hub tries by itself.
-    await card(page, 'Late').getByText('running', { exact: true }).waitFor({ timeout: 90_000 });
+    // In another window.
+    const other = await first.newPage();
+    await open(other, '/agents');
+    await card(other, 'Late').getByRole('button', { name: 'Start', exact: true }).click();
+    await card(page, 'Late').getByText('running', { exact: true }).waitFor();
     await said.waitFor({ state: 'hidden' });
 }, { env: { PATH: bare } });
