@@ -38,7 +38,11 @@ pub(crate) async fn create_agent(draft: AgentDraft) -> Result<AgentView, Refusal
 
 /// Replaces an agent's settings, all but its slug; not if `before` is given and they are no longer so.
 #[server(prefix = "/api", endpoint = "/edit_agent", input = leptos::server_fn::codec::Json)]
-pub(crate) async fn edit_agent(id: AgentId, before: Option<AgentDraft>, draft: AgentDraft) -> Result<AgentView, Refusal> {
+pub(crate) async fn edit_agent(
+    id: AgentId,
+    before: Option<AgentDraft>,
+    draft: AgentDraft,
+) -> Result<AgentView, Refusal> {
     let (hub, who) = crate::failure::entered()?;
     Ok(hub.agents.edit_seen(&who, id, before.as_ref(), draft).await?)
 }
