@@ -161,3 +161,46 @@ scene('what could not be done is said no longer once it was done after all', asy
     await card(page, 'Late').getByText('running', { exact: true }).waitFor();
     await said.waitFor({ state: 'hidden' });
 }, { env: { PATH: bare } });
+
+scene('the page of agents comes by itself when the hub can be reached again, or when asked', async ({ hub, page, watch }) => {
+    await setUp(page, hub);
+    watch.expect(/ERR_CONNECTION_REFUSED|ERR_FAILED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_NETWORK/);
+    await open(page, '/agents');
+    const go = async key => { await page.keyboard.press('g'); await page.keyboard.press(key); };
+    const failure = page.getByText(/cannot be reached/).first();
+    await go('o');
+    await page.waitForURL('**/overview');
+    await page.route('**/api/list_agents', route => route.abort());
+    await go('a');
+    await failure.waitFor();
+    await page.unroute('**/api/list_agents');
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await page.getByText('No agent yet').waitFor();
+    await go('o');
+    await page.waitForURL('**/overview');
+    await hub.down('SIGKILL');
+    await page.getByRole('status').filter({ hasText: /^(reconnecting|offline)/ }).waitFor();
+    await go('a');
+    await failure.waitFor();
+    await hub.up();
+    await page.getByText('No agent yet').waitFor({ timeout: 30_000 });
+});
+
+scene('what another has changed meanwhile is not written over', async ({ hub, page, watch }) => {
+    await setUp(page, hub);
+    await open(page, '/agents?new');
+    await fill(page, { slug: 'both', name: 'Both', program: 'Plain shell' });
+    await dialog(page).getByRole('button', { name: 'Save', exact: true }).click();
+    const second = await page.context().newPage();
+    for (const one of [page, second]) {
+        await open(one, '/agents');
+        await card(one, 'Both').getByRole('button', { name: 'Edit' }).click();
+    }
+    await dialog(second).getByLabel('Role').fill('of bob');
+    await dialog(second).getByRole('button', { name: 'Save', exact: true }).click();
+    await card(page, 'Both').getByText('of bob').waitFor();
+    watch.expect(/answer 409: POST \/api\/edit_agent/, /console error: Failed to load resource/);
+    await dialog(page).getByLabel('Name', { exact: true }).fill('Of ada');
+    await dialog(page).getByRole('button', { name: 'Save', exact: true }).click();
+    await dialog(page).getByText(/was changed meanwhile/).waitFor();
+});

@@ -203,6 +203,10 @@ scene('a recording is made, played, sought in and downloaded', async ({ hub, pag
     assert.ok(!(await shown(page)).includes('late-2'), 'sought back');
     await position.evaluate(field => { field.value = field.max; field.dispatchEvent(new Event('input', { bubbles: true })); });
     await shows(page, 'late-2');
+    const end = Number(await position.inputValue());
+    await position.press('ArrowLeft');
+    await until('five seconds back, or at the beginning', async () =>
+        Math.abs(Number(await position.inputValue()) - Math.max(0, end - 5_000)) < 2);
     const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Download' }).click()]);
     assert.match(download.suggestedFilename(), /\.cast$/);
 });
@@ -246,7 +250,7 @@ scene('who holds the keyboard types into the terminal, whatever was pressed befo
         },
         async () => {
             await page.locator('details.menu > summary').click();
-            await page.locator('.terminal > header h2').click();
+            await page.locator('.terminal > header h2').first().click();
             await page.locator('details.menu[open]').waitFor({ state: 'detached' });
         },
         // Where nothing has the focus.
@@ -259,6 +263,14 @@ scene('who holds the keyboard types into the terminal, whatever was pressed befo
         assert.equal(page.url(), here);
     }
     assert.equal(await page.getByRole('region', { name: 'History' }).count(), 0, 'no letter was a shortcut');
+    // Also where nobody types, Esc closes what lies open before it leaves.
+    await page.getByRole('button', { name: /hand back/i }).click();
+    await page.getByRole('button', { name: 'Take keyboard' }).waitFor();
+    await page.locator('details.menu > summary').click();
+    await page.keyboard.press('Escape');
+    await page.locator('details.menu[open]').waitFor({ state: 'detached' });
+    assert.equal(page.url(), here);
+    await takeKeyboard(page);
     // One's own other window is nobody else.
     const second = await page.context().newPage();
     await open(second, '/terminals/held');
@@ -325,13 +337,22 @@ scene('an ended terminal of an agent starts the agent again', async ({ hub, page
     await open(page, '/agents?new');
     const dialog = page.getByRole('dialog').filter({ visible: true });
     await dialog.getByLabel('Slug').fill('once');
-    await dialog.getByLabel('Program').selectOption({ label: 'Plain shell' });
+    await dialog.getByLabel('Program', { exact: true }).selectOption({ label: 'Plain shell' });
     await dialog.getByRole('button', { name: 'Save and start' }).click();
     await page.getByRole('button', { name: 'Stop', exact: true }).click();
     await page.getByText('stopped', { exact: true }).first().waitFor();
     await open(page, '/terminals/agent-once');
     await page.getByRole('button', { name: 'Start the agent' }).click();
     await onLine(page);
+});
+
+scene('an unknown recording is said to be one, and by keys one goes five seconds', async ({ hub, page, watch }) => {
+    await setUp(page, hub);
+    watch.expect(/answer 404: GET \/casts\//, /status of 404/);
+    await open(page, '/recordings/00000000-0000-7000-8000-000000000000');
+    await page.getByText(/no such recording|leads to no recording/i).first().waitFor();
+    assert.equal(await page.getByText('1970').count(), 0);
+    assert.equal(await page.getByRole('link', { name: 'Download' }).filter({ visible: true }).count(), 0);
 });
 
 scene('a phone has keys, a box to write in, and no sideways scroll', async ({ hub, page, first }) => {

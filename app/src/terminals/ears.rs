@@ -137,12 +137,17 @@ fn stray_key(session: &std::rc::Rc<Session>, event: JsValue) {
     let Some(on) = event.target().and_then(|target| target.dyn_into::<Element>().ok()) else { return };
     let key = event.key();
     let palette = (event.ctrl_key() || event.meta_key()) && key.eq_ignore_ascii_case("k");
-    let nowhere = on.tag_name() == "BODY" && !matches!(key.as_str(), "Tab" | "Shift" | "Control" | "Alt" | "Meta");
+    let nowhere = is_nowhere(&on) && !matches!(key.as_str(), "Tab" | "Shift" | "Control" | "Alt" | "Meta");
     let letter = key.chars().count() == 1 && key != " " && !event.ctrl_key() && !event.meta_key() && of_terminal(&on);
     if !palette && (nowhere || letter) && !busy() && session.stray(&event) {
         event.prevent_default();
         event.stop_propagation();
     }
+}
+
+/// Whether a focus here is one on nothing: a press on plain text gives it to the page's middle, where the link to skip the rail leads.
+fn is_nowhere(element: &Element) -> bool {
+    matches!(element.tag_name().as_str(), "BODY" | "MAIN")
 }
 
 /// Whether it is a part of a terminal that nobody writes into.
@@ -162,7 +167,7 @@ fn busy() -> bool {
 pub(super) fn unused_focus() -> bool {
     let page = web_sys::window().and_then(|window| window.document());
     let focused = page.and_then(|page| page.active_element());
-    focused.is_none_or(|element| element.tag_name() == "BODY" || of_terminal(&element))
+    focused.is_none_or(|element| is_nowhere(&element) || of_terminal(&element))
 }
 
 /// A press outside of an open menu closes it.
