@@ -51,7 +51,7 @@ pub(super) fn History(
             let part = more.is_some().then(|| {
                 let words = format!("Searched are the newest {} lines.", lines.len());
                 view! {
-                    <p class="more quiet" hidden=move || find.with(|text| text.trim().is_empty()) || place.get().is_some()>
+                    <p class="part quiet" hidden=move || find.with(|text| text.trim().is_empty()) || place.get().is_some()>
                         {words} " " <button type="button" on:click=move |_| asked.set(ALL)>"Search all"</button>
                     </p>
                 }

@@ -172,6 +172,7 @@ fn strip(
 ) -> AnyView {
     let ended =
         Memo::new(move |_| facts.with(|facts| facts.as_ref().is_some_and(|one| one.state == TerminalState::Ended)));
+    let of_agent = Memo::new(move |_| facts.with(|facts| facts.as_ref().is_some_and(|one| one.agent.is_some())));
     let act = Act::new();
     let start = move |_| {
         act.run(calls::start_terminal_again(name.clone()), move |()| desk.connect());
@@ -208,7 +209,7 @@ fn strip(
             let again = move || {
                 if ended.get() && may.get() {
                     view! { <button type="button" disabled=move || act.busy() on:click=start.clone()>
-                        {facts.with(|facts| facts.as_ref().is_some_and(|one| one.agent.is_some()).then_some("Start the agent").unwrap_or("Start again"))}
+                        {move || if of_agent.get() { "Start the agent" } else { "Start again" }}
                     </button> }.into_any()
                 } else {
                     view! { <button type="button" on:click=move |_| desk.connect()>"Connect again"</button> }.into_any()
