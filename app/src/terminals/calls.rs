@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use server::{
     id::{LinkId, RecordingId},
-    terminals::{Found, History, LinkView, NewLink, RecordingView, ScreenView, TerminalDraft, TerminalView, Ticket},
+    terminals::{Found, History, LastWords, LinkView, NewLink, RecordingView, ScreenView, TerminalDraft, TerminalView, Ticket},
 };
 
 use crate::Refusal;
@@ -47,6 +47,13 @@ pub(crate) async fn terminal_screens(known: Vec<(String, u64)>) -> Result<Vec<Sc
 pub(crate) async fn terminal_history(name: String, lines: usize) -> Result<History, Refusal> {
     let (hub, who) = crate::failure::entered()?;
     Ok(hub.terminals.history(&who, &name, lines).await?)
+}
+
+/// What a terminal's program said last, if it failed and was not started since.
+#[server(prefix = "/api", endpoint = "/terminal_last_words", input = leptos::server_fn::codec::Json)]
+pub(crate) async fn terminal_last_words(name: String) -> Result<Option<LastWords>, Refusal> {
+    let (hub, who) = crate::failure::entered()?;
+    Ok(hub.terminals.last_words(&who, &name).await?)
 }
 
 /// The lines of all histories that hold `text`.

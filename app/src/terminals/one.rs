@@ -25,7 +25,7 @@ use crate::{
     frame::{Bar, use_me},
     live::live,
     services::Act,
-    ui::{Words, count, exact, icon, on_keys, span},
+    ui::{Ago, Words, count, exact, icon, on_keys, span},
 };
 
 /// How long it is said why something was not done.
@@ -136,6 +136,7 @@ fn Stage(
             <div class="stage">
                 <div class="glass" tabindex="0"><div class="screen" node_ref=screen></div></div>
                 {strip(desk, name.clone(), facts, may, lacks)}
+                {last_words(desk, name.clone())}
                 {
                     let name = name.clone();
                     move || past.get().then(|| seldom(Seldom::History { name: name.clone(), open: past }))
@@ -245,6 +246,25 @@ fn strip(
         })
     };
     view! { <div class="strips">{line} {words} <Words failure=act.failure /></div> }.into_any()
+}
+
+/// What a program said last that failed before anybody watched it here; who watched has the picture.
+fn last_words(desk: Desk, name: String) -> AnyView {
+    let over = Memo::new(move |_| matches!(desk.line.get(), Line::Closed(_)) && desk.watching.with(Option::is_none));
+    let said = LocalResource::new(move || {
+        let name = name.clone();
+        async move { if over.get() { calls::terminal_last_words(name).await.ok().flatten() } else { None } }
+    });
+    let shown = move || {
+        let said = said.get().flatten().filter(|_| over.get())?;
+        Some(view! {
+            <div class="last-words">
+                <p>"Its program ended with " {said.how} " " <Ago at=said.at /> ". What it said last:"</p>
+                <pre tabindex="0">{said.lines.join("\n")}</pre>
+            </div>
+        })
+    };
+    view! { <Transition>{shown}</Transition> }.into_any()
 }
 
 /// Says that the machine is away: what is shown is how it was.
