@@ -346,6 +346,16 @@ scene('an ended terminal of an agent starts the agent again', async ({ hub, page
     await onLine(page);
 });
 
+scene('what a program that failed said last stands in its terminal', async ({ hub, page }) => {
+    await setUp(page, hub);
+    hub.command(['terminal', 'start', 'fails', '--', 'sh', '-c', 'echo the reason; exit 7']);
+    await until('it has ended', () => JSON.parse(hub.command(['terminal', 'list', '--json'])).every(one => one.name !== 'fails' || one.state === 'ended'));
+    await open(page, '/terminals/fails');
+    await page.getByText(/Its program ended with status 7/).waitFor();
+    await page.getByText('the reason', { exact: true }).waitFor();
+    await page.getByRole('button', { name: 'Start again' }).waitFor();
+});
+
 scene('an unknown recording is said to be one, and by keys one goes five seconds', async ({ hub, page, watch }) => {
     await setUp(page, hub);
     watch.expect(/answer 404: GET \/casts\//, /status of 404/);

@@ -4,6 +4,15 @@
 
 use std::{fmt, str::FromStr};
 
+/// The name of the hub's own machine.
+pub const HUB: &str = "hub";
+
+/// Whether a machine may have this name: 1 to 32 of `a-z 0-9 -`, without `-` at its ends.
+pub fn is_machine_name(name: &str) -> bool {
+    let fits = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    (1..=32).contains(&name.len()) && name.bytes().all(fits) && !name.starts_with('-') && !name.ends_with('-')
+}
+
 /// Declares an id type. Stored as hyphenated text, sent as a JSON string.
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(

@@ -3,7 +3,9 @@
 use leptos::prelude::*;
 use server::{
     id::{LinkId, RecordingId},
-    terminals::{Found, History, LastWords, LinkView, NewLink, RecordingView, ScreenView, TerminalDraft, TerminalView, Ticket},
+    terminals::{
+        Found, History, LastWords, LinkView, NewLink, RecordingView, ScreenView, TerminalDraft, TerminalView, Ticket,
+    },
 };
 
 use crate::Refusal;

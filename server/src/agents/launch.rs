@@ -89,6 +89,7 @@ impl Agents {
             let seen = crew.entry(row.id).or_default();
             if let Some(session) = live {
                 seen.activity = seen.activity.max(Some(session.activity));
+                seen.started.get_or_insert(session.started_at);
             }
             let was = seen.life.up;
             let step = match ended_before {

@@ -187,7 +187,7 @@ pub struct AgentView {
     pub wanted: Wanted,
     /// How its session is.
     pub state: AgentState,
-    /// When this hub started its session; `None` for one that was there before the hub.
+    /// When its session was started; of one on another machine that was there before the hub: when the hub first heard of it.
     pub started_at: Option<Timestamp>,
     /// When it is started again, while it waits for that.
     pub next_try: Option<Timestamp>,

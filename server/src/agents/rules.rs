@@ -4,6 +4,7 @@ use super::{AgentDraft, Wanted, profiles};
 use crate::{
     clock::{MINUTE, SECOND, Timestamp},
     error::Failure,
+    id::is_machine_name,
     terminals::LastWords,
 };
 
@@ -45,6 +46,9 @@ pub(super) fn check(draft: AgentDraft) -> Result<AgentDraft, Failure> {
         return Err(Failure::invalid("the folder must begin with /, or be empty for one of the agent's own"));
     }
     let machine = draft.machine.as_deref().map(|text| line("the machine", text, 64)).transpose()?;
+    if let Some(name) = machine.as_deref().filter(|name| !name.is_empty() && !is_machine_name(name)) {
+        return Err(Failure::invalid(format!("there is no machine {name}; choose one of the page Machines")));
+    }
     Ok(AgentDraft { name, role, model, folder, machine: machine.filter(|text| !text.is_empty()), ..draft })
 }
 

@@ -23,7 +23,7 @@ const SETTLES: i64 = 2 * SECOND;
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) life: Life,
-    /// When this hub started it; not known of a session that was there before the hub.
+    /// When it was started.
     pub(super) started: Option<Timestamp>,
     /// The last output in its terminal; kept when the session ends.
     pub(super) activity: Option<Timestamp>,
@@ -84,7 +84,8 @@ impl Seen {
         let text = needs::needs(&look);
         self.needs = text.map(|text| match self.needs.take() {
             Some(before) if before.text == text => before,
-            _ => Needs { text, since: now },
+            // It waits since it was written, which may be before this hub began.
+            _ => Needs { text, since: self.activity.map_or(now, |at| at.min(now)) },
         });
     }
 

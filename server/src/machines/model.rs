@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 
-/// The name of the hub's own machine.
-pub const HUB: &str = "hub";
+pub use crate::id::HUB;
 
 /// What hub and runner say to each other on the link; a runner of another number is refused and told to update.
 pub const PROTOCOL: u32 = 1;

@@ -6,6 +6,7 @@ use super::{Facts, Gpu, HUB, MachineDraft};
 use crate::{
     clock::{HOUR, MINUTE},
     error::Failure,
+    id::is_machine_name,
     secrets::{hex, random},
 };
 
@@ -33,9 +34,7 @@ const CELSIUS: RangeInclusive<f32> = -100.0..=1000.0;
 
 /// The name of a machine to add, or why it is refused.
 pub(super) fn check(draft: MachineDraft) -> Result<String, Failure> {
-    let fits = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-    let edges = !draft.name.starts_with('-') && !draft.name.ends_with('-');
-    if draft.name.is_empty() || draft.name.len() > 32 || !draft.name.bytes().all(fits) || !edges {
+    if !is_machine_name(&draft.name) {
         let said: String = draft.name.chars().take(40).collect();
         let message = format!(
             "\"{said}\" is no name for a machine; use 1 to 32 of a-z 0-9 -, without - at its ends, such as gpu-1"

@@ -33,6 +33,7 @@ use crate::{
     db::Db,
     error::{Error, Failure, FailureKind},
     events::{Events, NewEvent, Topic},
+    id::HUB,
 };
 
 /// The size of a terminal that has never had another.
@@ -91,6 +92,8 @@ pub struct LiveSession {
     pub name: String,
     /// The process id of the session's process.
     pub pid: u32,
+    /// When it was started.
+    pub started_at: Timestamp,
     /// The last output.
     pub activity: Timestamp,
     /// Whether a bell rang that nobody has seen.
@@ -213,7 +216,7 @@ impl Terminals {
             let message = format!("names that begin with {} are those of agents; choose another", rules::AGENTS);
             return Err(Failure::new(FailureKind::Conflict, message).into());
         }
-        let machine = draft.machine.filter(|machine| machine != rules::HUB);
+        let machine = draft.machine.filter(|machine| machine != HUB);
         let (name, argv, folder) = (draft.name, draft.command, draft.folder.into());
         let launch = Launch { name, argv, folder, ..Launch::default() };
         self.start_session(&who.actor, launch, machine.as_deref(), None).await.map(drop)
@@ -353,6 +356,7 @@ impl Terminals {
         let sessions = self.running().await?.into_iter().map(|info| LiveSession {
             name: info.name,
             pid: info.pid,
+            started_at: info.started_at,
             activity: info.activity,
             bell: info.bell,
         });

@@ -4,10 +4,9 @@ use super::{PASTE, TerminalDraft};
 use crate::{
     caller::{Caller, Right},
     error::{Failure, FailureKind},
+    id::is_machine_name,
 };
 
-/// The hub's own machine, as the page Machines names it.
-pub(super) const HUB: &str = "hub";
 /// Names of agents' terminals begin so: nobody's session becomes one by its name.
 pub(super) const AGENTS: &str = "agent-";
 /// Columns and rows that a terminal may have.
@@ -42,8 +41,7 @@ pub(super) fn sees(who: &Caller, name: &str) -> Result<(), Failure> {
 
 /// A machine's name, as the page Machines takes it.
 fn machine(name: &str) -> Result<(), Failure> {
-    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if (1..=32).contains(&name.len()) && name.bytes().all(good) {
+    if is_machine_name(name) {
         return Ok(());
     }
     Err(Failure::invalid("a machine's name has 1 to 32 of a-z 0-9 -; choose one of the page Machines"))
