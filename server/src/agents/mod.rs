@@ -15,6 +15,8 @@ mod environment;
 #[cfg(feature = "ssr")]
 mod files;
 #[cfg(feature = "ssr")]
+mod keeper;
+#[cfg(feature = "ssr")]
 mod launch;
 #[cfg(feature = "ssr")]
 mod needs;
