@@ -173,7 +173,7 @@ pub(super) fn unused_focus() -> bool {
 /// A press outside of an open menu closes it.
 fn leave_menu(event: &JsValue) {
     let on = event.dyn_ref::<Event>().and_then(Event::target).and_then(|target| target.dyn_into::<Element>().ok());
-    if !on.is_some_and(|on| on.closest(".menu").ok().flatten().is_some()) {
+    if on.is_none_or(|on| on.closest(".menu").ok().flatten().is_none()) {
         super::menu::close_menu();
     }
 }
