@@ -114,6 +114,7 @@ impl Scene {
             ("terminal_history", json!({ "name": "one", "lines": 10 }), Look),
             ("terminal_screens", json!({ "known": [] }), Look),
             ("terminal_trouble", json!({}), Look),
+            ("terminal_last_words", one.clone(), Look),
             ("terminal_ticket", one.clone(), Look),
             ("list_links", one.clone(), Act),
             ("record_terminal", json!({ "name": "one", "on": true }), Act),

@@ -421,14 +421,23 @@ async fn a_share_link_lets_look_at_one_terminal_until_it_is_revoked() {
         assert!(cookie.contains(mark), "{cookie}");
     }
     let cookie = cookie.split(';').next().expect("a pair").to_owned();
-    assert_eq!(post("/s/ticket", "", json!({})).await.status().as_u16(), 401, "without the cookie");
-    assert_eq!(post("/s/ticket", "share=00", json!({})).await.status().as_u16(), 401, "a guessed cookie");
+    let opened: Value = opened.json().await.expect("JSON");
+    let link = opened["link"].as_str().expect("which link it is");
+    let (tickets, socket) = (format!("/s/ticket?link={link}"), format!("/s/ws?link={link}"));
+    assert_eq!(post(&tickets, "", json!({})).await.status().as_u16(), 401, "without the cookie");
+    let guessed = format!("share-{link}=00");
+    assert_eq!(post(&tickets, &guessed, json!({})).await.status().as_u16(), 401, "a guessed cookie");
+    // Another link of the same browser: its cookie opens its own terminal alone, whatever it is called.
+    let other = operating.call("share_terminal", json!({ "name": "two", "hours": 1 })).await.json();
+    let other = other["path"].as_str().and_then(|path| path.strip_prefix("/s#")).expect("a path").to_owned();
+    let renamed = format!("share-{link}={other}");
+    assert_eq!(post(&tickets, &renamed, json!({})).await.status().as_u16(), 401, "another link's secret");
     // The cookie of a guest is no account.
     for path in ["/api/list_terminals", "/api/terminal_ticket"] {
         assert_eq!(post(path, &cookie, json!({ "name": "one" })).await.status().as_u16(), 401, "{path}");
     }
 
-    let ticket: Value = post("/s/ticket", &cookie, json!({})).await.json().await.expect("JSON");
+    let ticket: Value = post(&tickets, &cookie, json!({})).await.json().await.expect("JSON");
     let words = format!("terminal, ticket.{}", ticket["ticket"].as_str().expect("a ticket"));
     let knock = |path: &str| {
         let mut request = format!("ws://127.0.0.1:{}{path}", hub.port).into_client_request().expect("a request");
@@ -439,12 +448,12 @@ async fn a_share_link_lets_look_at_one_terminal_until_it_is_revoked() {
         request
     };
     assert_eq!(refused(knock("/terminals/one/ws")).await, 401, "the socket of those who are known");
-    let mut guest = Line::of(knock("/s/ws")).await.expect("opens");
+    let mut guest = Line::of(knock(&socket)).await.expect("opens");
     guest.until("a state", |line| line.state["guests"] == 1).await;
     assert_eq!(guest.state["may_type"], false);
     guest.types("echo from a guest\r").await;
     guest.until("a refusal", |line| line.refused.as_deref().is_some_and(|why| why.contains("look, not type"))).await;
-    assert_eq!(refused(knock("/s/ws")).await, 403, "a used ticket");
+    assert_eq!(refused(knock(&socket)).await, 403, "a used ticket");
 
     let listed = operating.call("list_links", json!({ "name": "one" })).await.json();
     assert_eq!(listed[0]["watchers"], 1);
