@@ -427,8 +427,8 @@ async fn a_share_link_lets_look_at_one_terminal_until_it_is_revoked() {
     assert_eq!(post(&tickets, "", json!({})).await.status().as_u16(), 401, "without the cookie");
     let guessed = format!("share-{link}=00");
     assert_eq!(post(&tickets, &guessed, json!({})).await.status().as_u16(), 401, "a guessed cookie");
-    // Another link of the same browser: its cookie opens its own terminal alone, whatever it is called.
-    let other = operating.call("share_terminal", json!({ "name": "two", "hours": 1 })).await.json();
+    // Another link of the same browser: its secret opens its own link alone, whatever the cookie is called.
+    let other = operating.call("share_terminal", json!({ "name": "one", "hours": 1 })).await.json();
     let other = other["path"].as_str().and_then(|path| path.strip_prefix("/s#")).expect("a path").to_owned();
     let renamed = format!("share-{link}={other}");
     assert_eq!(post(&tickets, &renamed, json!({})).await.status().as_u16(), 401, "another link's secret");
@@ -456,8 +456,9 @@ async fn a_share_link_lets_look_at_one_terminal_until_it_is_revoked() {
     assert_eq!(refused(knock(&socket)).await, 403, "a used ticket");
 
     let listed = operating.call("list_links", json!({ "name": "one" })).await.json();
-    assert_eq!(listed[0]["watchers"], 1);
-    operating.call("revoke_link", json!({ "id": listed[0]["id"] })).await.json();
+    let listed = listed.as_array().and_then(|all| all.iter().find(|it| it["id"] == link)).expect("it is listed");
+    assert_eq!(listed["watchers"], 1);
+    operating.call("revoke_link", json!({ "id": link })).await.json();
     guest.closes(4001).await;
     assert_eq!(post("/s/open", "", json!({ "secret": secret })).await.status().as_u16(), 401, "revoked");
     assert!(!hub.log().contains(&secret), "the secret is in no log");

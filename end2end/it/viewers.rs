@@ -43,11 +43,26 @@ impl Browser<'_> {
     }
 }
 
+/// Who has a share link.
+struct Guest<'a> {
+    browser: Browser<'a>,
+    link: String,
+}
+
+impl Guest<'_> {
+    /// A socket of theirs.
+    async fn visits(&self) -> Line {
+        let link = &self.link;
+        self.browser.opens(&format!("/s/ws?link={link}"), &format!("/s/ticket?link={link}"), json!({})).await
+    }
+}
+
 /// A guest of a new share link to the terminal `one`.
-async fn guest<'a>(hub: &'a Hub, operator: &str) -> Browser<'a> {
+async fn guest<'a>(hub: &'a Hub, operator: &str) -> Guest<'a> {
     let made = hub.client(operator).call("share_terminal", json!({ "name": "one", "hours": 1 })).await.json();
     let secret = made["path"].as_str().and_then(|path| path.strip_prefix("/s#")).expect("a path with a fragment");
-    Browser { hub, cookie: format!("share={secret}") }
+    let link = made["link"]["id"].as_str().expect("its id").to_owned();
+    Guest { browser: Browser { hub, cookie: format!("share-{link}={secret}") }, link }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,9 +70,11 @@ async fn guests_and_those_who_may_only_look_change_nothing() {
     let (folder, hub, operator) = scene().await;
     let mut typist = Line::open(&hub, &operator, "one").await;
     typist.types("clear\r").await;
-    let looking = guest(&hub, &operator).await.opens("/s/ws", "/s/ticket", json!({})).await;
+    let looking = guest(&hub, &operator).await.visits().await;
     let viewer = Line::open(&hub, &token(folder.path(), "viewer"), "one").await;
-    for (mut line, why) in [(looking, "look, not type"), (viewer, "role operator")] {
+    // A guest is not told the names of those who work here.
+    let guests = (looking, "look, not type", "somebody");
+    for (mut line, why, typing) in [guests, (viewer, "role operator", "token:operator")] {
         line.until("a state", |line| line.state.is_object()).await;
         assert_eq!(line.state["may_type"], false);
         let size = (line.state["cols"].clone(), line.state["rows"].clone());
@@ -82,7 +99,7 @@ async fn guests_and_those_who_may_only_look_change_nothing() {
         line.sees("still here").await;
         assert_eq!((line.state["cols"].clone(), line.state["rows"].clone()), size);
         // Facts come a little after the picture.
-        line.until("who types", |line| line.state["keyboard"]["holder"] == "token:operator").await;
+        line.until("who types", |line| line.state["keyboard"]["holder"] == typing).await;
         assert!(!line.seen.contains("from a looker"), "{}", line.seen);
     }
 }
@@ -190,18 +207,18 @@ async fn a_crowd_of_guests_leaves_room_for_others() {
     let mut crowd = Vec::new();
     for number in 0..100 {
         let browser = if number % 2 == 0 { &first } else { &second };
-        let mut line = browser.opens("/s/ws", "/s/ticket", json!({})).await;
+        let mut line = browser.visits().await;
         line.until("a state", |line| line.state.is_object()).await;
         crowd.push(line);
     }
-    let mut over = first.opens("/s/ws", "/s/ticket", json!({})).await;
+    let mut over = first.visits().await;
     over.closes(4008).await;
     // Those who are known come in, and so does a guest where another has left.
     let mut line = Line::open(&hub, &operator, "one").await;
     line.until("a state", |line| line.state["guests"] == 100).await;
     drop(crowd.pop());
     line.until("one left", |line| line.state["guests"] == 99).await;
-    let mut next = second.opens("/s/ws", "/s/ticket", json!({})).await;
+    let mut next = second.visits().await;
     next.until("a state", |line| line.state.is_object()).await;
 }
 

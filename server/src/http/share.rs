@@ -25,10 +25,10 @@ use crate::{
 /// What a cookie's name begins with; the link's id follows.
 const COOKIE: &str = "share-";
 
-/// Which link the page is of.
+/// Which link the page is of. Without one there is no cookie to look for.
 #[derive(Deserialize)]
 pub(super) struct Which {
-    link: LinkId,
+    link: Option<LinkId>,
 }
 
 /// What the page sends of the link's fragment.
@@ -60,7 +60,7 @@ pub(super) async fn ticket(
     Query(which): Query<Which>,
     headers: HeaderMap,
 ) -> Result<Json<Ticket>, Error> {
-    let guest = guest_of(&shared, &visit, &headers, which.link).await?;
+    let guest = guest_of(&shared, &visit, &headers, which).await?;
     Ok(Json(shared.hub.terminals.ticket_for(&Who::Guest(guest.link), &guest.terminal)?))
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn guest(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Error> {
-    let guest = guest_of(&shared, &visit, &headers, which.link).await?;
+    let guest = guest_of(&shared, &visit, &headers, which).await?;
     let who = Who::Guest(guest.link);
     terminals::admit(&shared, &who, &guest.terminal, &headers)?;
     let seat = shared.hub.terminals.guest(guest.link).await?;
@@ -85,11 +85,12 @@ pub(super) async fn guest(
 }
 
 /// Whom the link's cookie belongs to.
-async fn guest_of(shared: &Shared, visit: &Visit, headers: &HeaderMap, link: LinkId) -> Result<Guest, Error> {
+async fn guest_of(shared: &Shared, visit: &Visit, headers: &HeaderMap, which: Which) -> Result<Guest, Error> {
     let again = || {
         let message = "open the share link again; this browser has not, or its time is over";
         Failure::new(FailureKind::Unauthorized, message)
     };
+    let link = which.link.ok_or_else(again)?;
     let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let secret = cookies
         .flat_map(|line| line.split(';'))
