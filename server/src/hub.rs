@@ -12,13 +12,13 @@ use crate::{
     clock::Clock,
     config,
     db::Db,
-    error::{Error, FailureKind},
+    error::{Error, Failure, FailureKind},
     events::Events,
     images::Images,
     machines::Machines,
     secrets::Secrets,
     services::{Endpoint, Services},
-    terminals::Terminals,
+    terminals::{TerminalView, Terminals},
 };
 
 /// Every room, and the floor they share.
@@ -117,6 +117,26 @@ impl Hub {
         };
         let done = self.tasks.spawn(work).await;
         done.unwrap_or_else(|cause| Err(anyhow::Error::from(cause).context("the removal broke off").into()))
+    }
+
+    /// All terminals that the caller sees, with what their agents ask: a bell the terminals hear themselves, a question only the
+    /// room of agents reads.
+    pub async fn list_terminals(&self, who: &Caller) -> Result<Vec<TerminalView>, Error> {
+        let mut all = self.terminals.list(who).await?;
+        for waiting in self.agents.waiting(who).await? {
+            let its = all.iter_mut().filter(|one| one.agent.as_ref() == Some(&waiting.slug));
+            its.for_each(|one| one.needs = Some(waiting.needs.text.clone()));
+        }
+        Ok(all)
+    }
+
+    /// Starts a terminal that has ended as it was started before; of an agent's, the agent.
+    pub async fn start_terminal_again(&self, who: &Caller, name: &str) -> Result<(), Error> {
+        let Some(slug) = self.terminals.get(who, name).await?.agent else {
+            return self.terminals.start_again(who, name).await;
+        };
+        let agent = self.agents.list(who).await?.into_iter().find(|agent| agent.draft.slug == slug);
+        self.agents.start(who, agent.ok_or_else(|| Failure::not_found("this agent"))?.id).await.map(drop)
     }
 
     /// Ends: tells everything to stop, waits up to 10 s for what runs, writes the database back.

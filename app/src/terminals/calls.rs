@@ -14,13 +14,7 @@ use crate::Refusal;
 #[server(prefix = "/api", endpoint = "/list_terminals", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn list_terminals() -> Result<Vec<TerminalView>, Refusal> {
     let (hub, who) = crate::failure::entered()?;
-    let mut all = hub.terminals.list(&who).await?;
-    // A bell the terminals hear themselves; what an agent asks only the room of agents reads.
-    for waiting in hub.agents.waiting(&who).await? {
-        let its = all.iter_mut().filter(|one| one.agent.as_ref() == Some(&waiting.slug));
-        its.for_each(|one| one.needs = Some(waiting.needs.text.clone()));
-    }
-    Ok(all)
+    Ok(hub.list_terminals(&who).await?)
 }
 
 /// Why no terminal can run on the hub's own machine, and what to install; `None`: they can.
@@ -76,13 +70,7 @@ pub(crate) async fn start_terminal(draft: TerminalDraft) -> Result<(), Refusal> 
 #[server(prefix = "/api", endpoint = "/start_terminal_again", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn start_terminal_again(name: String) -> Result<(), Refusal> {
     let (hub, who) = crate::failure::entered()?;
-    let Some(slug) = hub.terminals.get(&who, &name).await?.agent else {
-        return Ok(hub.terminals.start_again(&who, &name).await?);
-    };
-    match hub.agents.list(&who).await?.into_iter().find(|agent| agent.draft.slug == slug) {
-        Some(agent) => Ok(hub.agents.start(&who, agent.id).await.map(drop)?),
-        None => Err(server::error::Error::from(server::error::Failure::not_found("this agent")).into()),
-    }
+    Ok(hub.start_terminal_again(&who, &name).await?)
 }
 
 /// Ends a terminal and what runs in it.

@@ -259,7 +259,7 @@ fn last_words(desk: Desk, name: String) -> AnyView {
         let said = said.get().flatten().filter(|_| over.get())?;
         Some(view! {
             <div class="last-words">
-                <p>"Its program ended with " {said.how} " " <Ago at=said.at /> ". What it said last:"</p>
+                <p>"Its program ended with " {said.how} ", " <Ago at=said.at /> ". What it said last:"</p>
                 <pre tabindex="0">{said.lines.join("\n")}</pre>
             </div>
         })

@@ -237,9 +237,11 @@ impl Tmux {
         // Set for all windows, 3.3 crashes at the next one that has no client (mended in 3.4).
         command.args([";", "set-option", "-w", "-t", &format!("={}:", launch.name), "window-size", "manual"]);
         command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
-        // One of this name that has failed makes room; how it ended is of no interest any more.
-        if !self.look().await?.unwrap_or_default().iter().any(|session| session.name == launch.name) {
-            let _ = self.at(&launch.name, &["kill-session"], &[]).await;
+        // One of this name that has failed makes room; how it ended is of no interest any more. By its id, since another may be
+        // started under that name in between: it is refused below as running.
+        let dead = |(session, end): &(SessionInfo, End)| session.name == launch.name && *end != End::Runs;
+        if let Some((session, _)) = self.listed().await?.unwrap_or_default().into_iter().find(dead) {
+            self.run(self.command(["kill-session", "-t", &session.id])).await?;
         }
         self.0.last_words.forget(&launch.name);
         let output = self.run(command).await?;
