@@ -62,7 +62,9 @@ scene('keys typed into a line that hangs are told of, and the line comes back wi
         await lost.waitFor();
         await lost.getByRole('button', { name: 'Understood' }).click();
         await lost.waitFor({ state: 'detached' });
-        await page.keyboard.press('Control+c');
+        // Whether they arrived is not known: the line is emptied. By a key that bash reads in its turn: right after Ctrl C, which
+        // comes to it as a signal, it loses letters, also under tmux alone.
+        await page.keyboard.press('Control+u');
         await typeLine(page, 'echo again-$((40+3))');
         await shows(page, 'again-43');
         assert.ok(!(await shown(page)).includes('hgo'));
