@@ -62,7 +62,7 @@ scene('the palette opens, filters, goes with enter, and gives the focus back', a
     await until('escape closes it', async () => (await dialog(page).count()) === 0 || !(await dialog(page).first().isVisible()));
 });
 
-for (const path of ['/overview', '/images', '/terminals', '/machines', '/services', '/connect', '/settings']) {
+for (const path of ['/overview', '/images', '/terminals', '/machines', '/services', '/connect', '/activity', '/settings']) {
     scene(`tab walks through ${path} and always shows where it is`, async ({ hub, page }) => {
         await setUp(page, hub);
         await open(page, path);

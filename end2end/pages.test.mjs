@@ -59,7 +59,7 @@ scene('the pages for strangers are accessible and fit', async ({ hub, page }) =>
 scene('the empty screens are accessible, fit, and teach', async ({ hub, page }) => {
     await setUp(page, hub);
     const wrong = [];
-    for (const name of ['overview', 'agents', 'images', 'terminals', 'services', 'connect', 'settings']) {
+    for (const name of ['overview', 'agents', 'images', 'terminals', 'services', 'connect', 'activity', 'settings']) {
         await open(page, `/${name}`);
         wrong.push(...await look(page, `${name}-empty`));
     }
@@ -94,6 +94,10 @@ scene('the filled screens are accessible and fit', async ({ hub, page, context, 
         wrong.push(...await look(page, 'images-drawing'));
         await open(page, '/overview');
         wrong.push(...await look(page, 'overview'));
+        await page.locator('.now').getByRole('link', { name: 'All', exact: true }).click();
+        await page.waitForURL('**/activity');
+        await page.getByText('Aurora loading state').first().waitFor();
+        wrong.push(...await look(page, 'activity'));
         await open(page, '/images');
         await page.getByRole('button', { name: /^cancel/i }).first().click();
         await inGallery(page, 'Aurora loading state').getByText('cancelled').first().waitFor();
@@ -277,7 +281,7 @@ scene('an address that does not exist says so with status 404', async ({ hub, pa
 
 scene('a stranger sees sign-in instead of every screen, and no data', async ({ hub, page }) => {
     hub.owner();
-    for (const path of ['/overview', '/agents', '/images', '/terminals', '/terminals/system', '/machines', '/services', '/connect', '/settings']) {
+    for (const path of ['/overview', '/agents', '/images', '/terminals', '/terminals/system', '/machines', '/services', '/connect', '/activity', '/settings']) {
         await page.goto(path);
         const url = new URL(page.url());
         assert.equal(url.pathname, '/login', path);

@@ -207,6 +207,7 @@ pub(crate) fn App(
                     <Route path=path!("/recordings/:id") view={Lazy::<pages::Recording>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/machines") view={Lazy::<pages::Machines>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/services") view={Lazy::<pages::Services>::new()} ssr=SsrMode::Async />
+                    <Route path=path!("/activity") view={Lazy::<pages::Activity>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/connect") view={Lazy::<pages::Connect>::new()} ssr=SsrMode::Async />
                     <Route path=path!("/settings") view={Lazy::<pages::Settings>::new()} ssr=SsrMode::Async />
                 </Routes>

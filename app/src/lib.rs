@@ -12,6 +12,7 @@ compile_error!(
     "build without RUSTFLAGS in the environment: both halves need the flags of .cargo/config.toml, or no page hydrates"
 );
 
+mod activity;
 mod agents;
 mod connect;
 #[cfg(feature = "ssr")]

@@ -6,7 +6,7 @@
 use leptos::{lazy, prelude::*};
 use leptos_router::{LazyRoute, lazy_route};
 
-use crate::{agents, connect, images, machines, services, settings, terminals};
+use crate::{activity, agents, connect, images, machines, services, settings, terminals};
 
 /// Makes pages whose code comes in one file: the function named first is split off, with everything that only they use.
 macro_rules! together {
@@ -100,6 +100,20 @@ impl LazyRoute for Connect {
 
     fn view(_page: Self) -> AnyView {
         connect::Connect().into_any()
+    }
+}
+
+/// The audit log.
+pub(crate) struct Activity;
+
+#[lazy_route]
+impl LazyRoute for Activity {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_page: Self) -> AnyView {
+        activity::Activity().into_any()
     }
 }
 

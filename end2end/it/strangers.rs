@@ -94,6 +94,7 @@ impl Scene {
             ("image_queue", json!({}), Look),
             ("image_stats", json!({}), Look),
             ("list_images", json!({ "filter": {} }), Look),
+            ("list_events", json!({ "filter": {} }), Look),
             ("list_services", json!({}), Look),
             ("list_sessions", json!({}), Look),
             ("list_tokens", json!({}), Look),

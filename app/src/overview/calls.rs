@@ -34,7 +34,7 @@ pub(crate) struct OverviewView {
 #[server(prefix = "/api", endpoint = "/overview", input = leptos::server_fn::codec::Json)]
 pub(crate) async fn load_overview() -> Result<OverviewView, Refusal> {
     use server::{
-        events::Topic,
+        events::{EventFilter, Topic},
         images::{ImageFilter, ImageStatus},
     };
     let (hub, who) = crate::failure::entered()?;
@@ -45,7 +45,7 @@ pub(crate) async fn load_overview() -> Result<OverviewView, Refusal> {
         hub.images.list(&who, ImageFilter { ended: Some(false), ..Default::default() }),
         hub.images.list(&who, ImageFilter { ended: Some(true), limit: 20, ..Default::default() }),
         hub.services.list(&who),
-        hub.events.recent(&who, 40),
+        hub.events.list(&who, EventFilter::newest(40)),
     )?;
     open.truncate(4);
     let yesterday = server::clock::Timestamp::from_millis(hub.clock.now().millis() - server::clock::DAY);

@@ -1,7 +1,6 @@
 //! The overview: does anything need me, what is going on, what does it cost. Only true numbers.
 
 mod calls;
-mod events;
 mod needs;
 mod parts;
 
@@ -10,9 +9,8 @@ use server::{events::Topic, services::Health};
 
 use self::{
     calls::{OverviewView, load_overview},
-    events::Now,
     needs::{Needs, Steps},
-    parts::{Crew, Pictures, ServiceList},
+    parts::{Crew, Now, Pictures, ServiceList},
 };
 use crate::{
     frame::Bar,
@@ -24,7 +22,7 @@ use crate::{
 #[component]
 pub(crate) fn Overview() -> impl IntoView {
     let live = live();
-    let changed = move || [Topic::Agents, Topic::Images, Topic::Services, Topic::Auth].map(|topic| live.version(topic));
+    let changed = move || Topic::ALL.map(|topic| live.version(topic));
     let overview = kept(changed, |_| load_overview());
     view! {
         <Bar title="Overview">

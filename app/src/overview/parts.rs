@@ -2,11 +2,13 @@
 
 use leptos::prelude::*;
 use server::{
+    events::EventView,
     images::{AgentImages, ImageStats, ImageStatus, ImageView, TaskImages},
     services::{Health, ServiceView},
 };
 
 use crate::{
+    activity::line,
     live::live,
     ui::{Ago, Sparkline, StatusBadge, actor_face, agent_hue, duration, money, price_per_hour},
 };
@@ -162,6 +164,21 @@ fn task(row: TaskImages, most: i64) -> impl IntoView {
             <span class="num" title="asked for in these days">{row.images}</span>
             <Ago at=row.last_at />
         </li>
+    }
+}
+
+/// What happened last.
+#[component]
+pub(super) fn Now(
+    /// Newest first.
+    events: Vec<EventView>,
+) -> impl IntoView {
+    let lines = events.into_iter().map(|event| line(event, false)).collect_view();
+    view! {
+        <section class="card now" aria-labelledby="now">
+            <header><h2 id="now">"Just now"</h2> <a href="/activity">"All"</a></header>
+            <ol class="events">{lines}</ol>
+        </section>
     }
 }
 

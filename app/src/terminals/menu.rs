@@ -2,10 +2,14 @@
 
 use leptos::{html, prelude::*};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
-use server::terminals::{TerminalState, TerminalView};
+use server::{
+    events::{EventFilter, Topic},
+    terminals::{TerminalState, TerminalView},
+};
 
 use super::{calls, desk::Desk, one, recordings::Recordings, share::ShareDialog};
 use crate::{
+    activity,
     services::{Act, Asked, Question},
     ui::{icon, say},
 };
@@ -105,6 +109,11 @@ pub(super) fn menu(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, 
             }
         })
     };
+    let activity = activity::address(&EventFilter {
+        topic: Some(Topic::Terminals),
+        subject: Some(name.clone()),
+        ..EventFilter::default()
+    });
     view! {
         {move || may.get().then(|| view! { <button type="button" on:click=move |_| sharing.set(true)>{icon("share")} "Share"</button> })}
         {one::recording(desk)}
@@ -112,6 +121,7 @@ pub(super) fn menu(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, 
             <summary aria-label="More" title="More">{icon("more")}</summary>
             <ul>
                 <li><button type="button" on:click=move |_| { close(); playing.set(true); }>"Recordings…"</button></li>
+                <li><a class="button" href=activity>"Who looked and typed…"</a></li>
                 <li><button type="button" aria-pressed=move || desk.aloud.get().to_string() on:click=move |_| { close(); desk.read_aloud(); }>
                     {move || if desk.aloud.get() { "Stop screen-reader mode" } else { "Screen-reader mode" }}
                 </button></li>

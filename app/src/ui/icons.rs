@@ -30,6 +30,7 @@ pub(crate) fn icon(name: &str) -> impl IntoView + use<> {
         "more" => "M6 12h.01M12 12h.01M18 12h.01",
         "play" => "M8 5l11 7-11 7z",
         "pause" => "M8 5v14M16 5v14",
+        "clock" => "M12 4a8 8 0 1 1 0 16 8 8 0 0 1 0-16ZM12 8v4l3 2",
         "trash" => "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
         _ => "M12 12h.01",
     };

@@ -34,7 +34,7 @@ async fn list_places() -> Result<Vec<(String, String)>, Refusal> {
 }
 
 /// What the palette offers beyond the pages.
-const ACTS: [Entry; 9] = [
+const ACTS: [Entry; 10] = [
     ("Draw a picture", "/images?new", "plus", ""),
     ("Add a ComfyUI server", "/services?new", "plus", ""),
     ("New agent", "/agents?new", "plus", ""),
@@ -43,6 +43,7 @@ const ACTS: [Entry; 9] = [
     ("Connect an agent", "/connect", "plus", ""),
     ("Make a token", "/settings#tokens", "plus", ""),
     ("Save a workflow", "/settings#workflows", "plus", ""),
+    ("See all activity", "/activity", "clock", ""),
     ("See my sessions", "/settings#sessions", "gear", ""),
 ];
 

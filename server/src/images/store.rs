@@ -14,7 +14,7 @@ pub(super) use self::{
 use super::{ImageDraft, ImageFilter, ImageStatus, ImageView, Picture, Seed};
 use crate::{
     clock::Timestamp,
-    db::WriteTx,
+    db::{WriteTx, like},
     error::Error,
     id::{ImageId, ServiceId},
     services::MicroUsd,
@@ -419,9 +419,4 @@ pub(super) async fn used_files(db: &SqlitePool) -> Result<HashSet<String>, Error
     .fetch_all(db)
     .await?;
     Ok(used.into_iter().collect())
-}
-
-/// `%text%` with the wildcards in it taken literally.
-fn like(text: &str) -> String {
-    format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
 }

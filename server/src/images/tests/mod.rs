@@ -17,6 +17,7 @@ use crate::{
     caller::{Actor, Caller, Role},
     clock::Clock,
     error::FailureKind,
+    events::EventFilter,
     id::{ImageId, ServiceId, TokenId},
     services::{MicroUsd, ServiceAuth, ServiceDraft, ServiceKind},
 };
@@ -114,7 +115,7 @@ async fn an_image_is_drawn_stored_and_attributed() {
     assert_eq!((stats.by_task[0].task.as_str(), stats.by_task[0].images), ("T-1", 1));
     let kinds: Vec<_> = hub
         .events
-        .recent(&Caller::of_loop("test"), 10)
+        .list(&Caller::of_loop("test"), EventFilter::newest(10))
         .await
         .expect("events")
         .into_iter()

@@ -59,7 +59,7 @@ async fn a_new_client_is_written_down_once() {
         house.facts(&token, "whoami", json!({})).await;
         Session::begin(&house, &token, "2025-06-18").await;
     }
-    let events = house.hub.events.recent(&Caller::cli(), 50).await.unwrap();
+    let events = house.hub.events.list(&Caller::cli(), EventFilter::newest(50)).await.unwrap();
     let connected: Vec<_> = events.iter().rev().filter(|event| event.kind == "connected").collect();
     let details: Vec<_> = connected.iter().map(|event| event.detail.as_str()).collect();
     assert_eq!(details, ["test 1 · 2026-07-28 · http", "old-test 0.9 · 2025-06-18 · http"]);
@@ -67,7 +67,7 @@ async fn a_new_client_is_written_down_once() {
     assert!(connected.iter().all(|event| event.actor == "agent:fox" && event.subject == id.to_string()));
     house.clock.advance(crate::clock::HOUR);
     house.facts(&token, "whoami", json!({})).await;
-    let events = house.hub.events.recent(&Caller::cli(), 50).await.unwrap();
+    let events = house.hub.events.list(&Caller::cli(), EventFilter::newest(50)).await.unwrap();
     assert_eq!(events.iter().filter(|event| event.kind == "connected").count(), 3);
 }
 

@@ -50,7 +50,7 @@ async fn a_prompt_becomes_a_picture_with_a_preview_and_a_link() {
     assert_eq!((view.agent.as_deref(), view.draft.task.as_deref()), (Some("fox"), Some("T-42")));
     let stats = house.hub.images.stats(&Caller::cli()).await.unwrap();
     assert_eq!((stats.by_agent[0].agent.as_str(), stats.by_agent[0].images), ("fox", 1));
-    let events = house.hub.events.recent(&Caller::cli(), 10).await.unwrap();
+    let events = house.hub.events.list(&Caller::cli(), EventFilter::newest(10)).await.unwrap();
     assert!(events.iter().any(|event| event.kind == "queued" && event.actor == "agent:fox"));
 }
 

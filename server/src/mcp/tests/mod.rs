@@ -19,6 +19,7 @@ use crate::{
     auth::{TokenDraft, Visitor},
     caller::{Caller, Role},
     clock::{Clock, Timestamp},
+    events::EventFilter,
     http::{ServeOptions, router},
     id::ImageId,
     images::{ImageStatus, ImageView},

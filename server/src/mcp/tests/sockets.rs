@@ -108,7 +108,7 @@ async fn a_socket_speaks_both_eras() {
     assert!(new.answer(1).await.0["result"]["supportedVersions"].is_array());
     new.say(&request(2, "tools/call", &json!({ "name": "whoami", "_meta": meta }))).await;
     assert_eq!(new.answer(2).await.0["result"]["structuredContent"]["agent"], "fox");
-    let events = served.house.hub.events.recent(&Caller::cli(), 50).await.unwrap();
+    let events = served.house.hub.events.list(&Caller::cli(), EventFilter::newest(50)).await.unwrap();
     assert!(events.iter().any(|event| event.detail == "ws 1 · 2025-11-25 · websocket"));
 }
 

@@ -1,25 +1,12 @@
-//! What happened last: the audit log's newest lines, in words.
+//! One line of the audit log, in words.
 
 use leptos::prelude::*;
 use server::events::{EventView, Topic};
 
-use crate::ui::{Ago, actor_face, capital};
+use crate::ui::{Ago, actor_face, capital, exact};
 
-/// The card.
-#[component]
-pub(super) fn Now(
-    /// Newest first.
-    events: Vec<EventView>,
-) -> impl IntoView {
-    view! {
-        <section class="card now" aria-labelledby="now">
-            <header><h2 id="now">"Just now"</h2></header>
-            <ol class="events">{events.into_iter().map(line).collect_view()}</ol>
-        </section>
-    }
-}
-
-fn line(event: EventView) -> impl IntoView {
+/// An event as a sentence. In `full` with everything that was written of it, and the exact time.
+pub(crate) fn line(event: EventView, full: bool) -> AnyView {
     let address = match event.topic {
         Topic::Images if !matches!(event.kind.as_str(), "deleted" | "saved") => {
             Some(format!("/images/{}", event.subject))
@@ -52,7 +39,7 @@ fn line(event: EventView) -> impl IntoView {
     let object = match event.topic {
         Topic::Images if event.detail.is_empty() => "a picture".to_owned(),
         _ if own => String::new(),
-        Topic::Terminals => terminal(&event),
+        Topic::Terminals => terminal(&event, full),
         _ => event.detail,
     };
     let text = view! { {name.map(|name| view! { <b>{name}</b> " " })} <span class=class>{what}</span> " " {object} };
@@ -63,17 +50,21 @@ fn line(event: EventView) -> impl IntoView {
                 Some(address) => view! { <a href=address>{text}</a> }.into_any(),
                 None => view! { <span>{text}</span> }.into_any(),
             }}
+            {full.then(|| view! { <span class="exact">{exact(event.at)}</span> })}
             <Ago at=event.at />
         </li>
     }
+    .into_any()
 }
 
 /// A terminal, and what is to be said of it.
-fn terminal(event: &EventView) -> String {
+fn terminal(event: &EventView, full: bool) -> String {
     match event.kind.as_str() {
         // Who typed is told by the detail: it is written when the keyboard comes back.
         "typed" => format!("{}: {}", event.subject, event.detail.trim_start_matches("user:")),
-        "resized" | "link-made" => format!("{} {}", event.subject, event.detail),
+        kind if (full || matches!(kind, "resized" | "link-made")) && !event.detail.is_empty() => {
+            format!("{} {}", event.subject, event.detail)
+        }
         _ => event.subject.clone(),
     }
 }
@@ -82,6 +73,8 @@ fn terminal(event: &EventView) -> String {
 fn words(topic: Topic, kind: &str) -> Option<&'static str> {
     Some(match (topic, kind) {
         (Topic::Images, "queued") => "asked for",
+        (Topic::Images, "started") => "began to draw on",
+        (Topic::Images, "cancelling") => "asked to stop",
         (Topic::Images, "done") => "finished",
         (Topic::Images, "requeued") => "put back into the queue:",
         (Topic::Images, "waits") => "waits:",
@@ -119,7 +112,7 @@ fn words(topic: Topic, kind: &str) -> Option<&'static str> {
         (Topic::Terminals, "typed") => "in",
         (Topic::Terminals, "resized") => "resized",
         (Topic::Terminals, "link-made") => "shared",
-        (Topic::Terminals, "revoked") => "ended a link to",
+        (Topic::Terminals, "link-revoked") => "ended a link to",
         (Topic::Terminals, "recording-on") => "wants recorded:",
         (Topic::Terminals, "recording-off") => "no longer records",
         (Topic::Terminals, "recording-began") => "a recording began of",
@@ -144,4 +137,41 @@ fn words(topic: Topic, kind: &str) -> Option<&'static str> {
         (Topic::Auth, "changed") => "changed",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    /// The kinds that the sources in `folder` write, as far as they stand in words.
+    fn kinds(folder: &Path, all: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).expect("a folder of the repository").flatten() {
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if path.is_dir() && name != "tests" {
+                kinds(&path, all);
+            } else if name.ends_with(".rs") && !name.contains("test") {
+                let text = fs::read_to_string(&path).expect("a source");
+                for before in
+                    ["event(\"", "Topic::Auth, \"", "Topic::Images, \"", "Topic::Services, \"", "Topic::Terminals, \""]
+                {
+                    all.extend(text.split(before).skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_that_is_written_has_words() {
+        let rooms = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/src");
+        for topic in Topic::ALL {
+            let mut all = Vec::new();
+            kinds(&rooms.join(topic.word()), &mut all);
+            assert!(all.len() >= 3, "{topic:?}: the room writes more than {all:?}");
+            all.retain(|kind| words(topic, kind).is_none());
+            assert!(all.is_empty(), "{topic:?} writes {all:?}");
+        }
+    }
 }
