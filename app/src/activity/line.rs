@@ -36,13 +36,22 @@ pub(crate) fn line(event: EventView, full: bool) -> AnyView {
         (topic, kind) => words(topic, kind).unwrap_or(kind),
     };
     let what = if name.is_some() { what.to_owned() } else { capital(what) };
-    let object = match event.topic {
-        Topic::Images if event.detail.is_empty() => "a picture".to_owned(),
-        _ if own => String::new(),
-        Topic::Terminals => terminal(&event, full),
-        _ => event.detail,
+    let (object, more) = match event.topic {
+        Topic::Images if event.detail.is_empty() => ("a picture".to_owned(), None),
+        _ if own => (String::new(), None),
+        // Who typed is told by the detail: it is written when the keyboard comes back.
+        Topic::Terminals if event.kind == "typed" => {
+            (format!("{}: {}", event.subject, event.detail.trim_start_matches("user:")), None)
+        }
+        Topic::Terminals => {
+            let told = full || matches!(event.kind.as_str(), "resized" | "link-made");
+            (event.subject, Some(event.detail).filter(|_| told))
+        }
+        _ => (event.detail, None),
     };
-    let text = view! { {name.map(|name| view! { <b>{name}</b> " " })} <span class=class>{what}</span> " " {object} };
+    let more = more.map(|more| view! { " " <span class="what">{more}</span> });
+    let text =
+        view! { {name.map(|name| view! { <b>{name}</b> " " })} <span class=class>{what}</span> " " {object} {more} };
     view! {
         <li>
             {actor_face(&event.actor)}
@@ -55,18 +64,6 @@ pub(crate) fn line(event: EventView, full: bool) -> AnyView {
         </li>
     }
     .into_any()
-}
-
-/// A terminal, and what is to be said of it.
-fn terminal(event: &EventView, full: bool) -> String {
-    match event.kind.as_str() {
-        // Who typed is told by the detail: it is written when the keyboard comes back.
-        "typed" => format!("{}: {}", event.subject, event.detail.trim_start_matches("user:")),
-        kind if (full || matches!(kind, "resized" | "link-made")) && !event.detail.is_empty() => {
-            format!("{} {}", event.subject, event.detail)
-        }
-        _ => event.subject.clone(),
-    }
 }
 
 /// The verb for people; what was done it to follows. `None` for a kind that has no words yet.
