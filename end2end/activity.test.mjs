@@ -18,7 +18,7 @@ scene('who looked and who typed how much is told of a terminal, and is found by 
     await page.getByRole('button', { name: 'Hand back' }).click();
     await page.getByRole('button', { name: 'Take keyboard' }).waitFor();
     await page.locator('details.menu > summary').click();
-    await page.getByRole('link', { name: 'Who looked and typed…' }).click();
+    await page.getByRole('link', { name: 'Activity', exact: true }).click();
     await page.waitForURL('**/activity?topic=terminals&of=a');
     await line(page, /^A?\s*ada looks at a from 127\.0\.0\.1/).waitFor();
     await line(page, /ada took the keyboard of a/).waitFor();
@@ -34,6 +34,11 @@ scene('who looked and who typed how much is told of a terminal, and is found by 
     await search.fill('typed');
     await page.waitForURL('**/activity?topic=terminals&q=typed');
     await until('only what is sought', async () => (await lines(page).count()) === 1);
+    await search.fill('took the ');
+    await page.waitForURL('**/activity?topic=terminals&q=took%20the%20');
+    await line(page, 'took the keyboard').waitFor();
+    await search.pressSequentially('keyboard');
+    await until('what is typed stays', async () => (await search.inputValue()) === 'took the keyboard' && page.url().endsWith('keyboard'));
     await search.fill('no such words');
     await page.getByText('Nothing like this has happened.').waitFor();
     await page.getByRole('link', { name: 'Show everything' }).click();
@@ -77,4 +82,11 @@ scene('the past is read page by page, also without script, and a viewer is told 
     await line(plain, 'started the terminal').waitFor();
     assert.equal(await line(plain, /set up this hub|signed in/).count(), 0);
     assert.equal(await chip(plain, 'Accounts').count(), 0);
+    await plain.getByRole('searchbox').fill('started');
+    await plain.keyboard.press('Enter');
+    await plain.waitForURL('**/activity?q=started');
+    assert.equal(await plain.getByRole('searchbox').inputValue(), 'started');
+    assert.equal(await lines(plain).count(), 1);
+    await plain.goto('/activity?topic=auth');
+    await plain.getByText(/this needs the role operator/i).waitFor();
 });

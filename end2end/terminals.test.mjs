@@ -346,6 +346,28 @@ scene('an ended terminal of an agent starts the agent again', async ({ hub, page
     await onLine(page);
 });
 
+scene('what is started again comes back by itself to who watched it, by account or by link', async ({ hub, page, context }) => {
+    await setUp(page, hub);
+    await startTerminal(page, 'phoenix', 'bash -c "echo first-life; exec cat"');
+    await page.getByRole('button', { name: 'Share' }).click();
+    const dialog = page.getByRole('dialog').filter({ visible: true });
+    await dialog.getByRole('button', { name: 'Make a link' }).click();
+    const guest = await (await context()).newPage();
+    await guest.goto(await dialog.locator('.secret code').innerText());
+    await shows(guest, 'first-life');
+    hub.command(['terminal', 'stop', 'phoenix']);
+    await dialog.getByText('It does not run now.').waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Start again' }).waitFor();
+    await guest.getByText(/session has ended/).waitFor();
+    assert.equal(await guest.getByText('first-life').count(), 0);
+    hub.command(['terminal', 'start', 'phoenix', '--', 'bash', '-c', 'echo second-life; exec cat']);
+    await shows(page, 'second-life');
+    await shows(guest, 'second-life');
+    await guest.getByText('live').waitFor();
+    assert.equal(await guest.getByText(/session has ended/).isVisible(), false);
+});
+
 scene('what a program that failed said last stands in its terminal', async ({ hub, page }) => {
     await setUp(page, hub);
     hub.command(['terminal', 'start', 'fails', '--', 'sh', '-c', 'echo the reason; exit 7']);

@@ -6,7 +6,7 @@ import { load, Terminal, Unicode11Addon } from 'xterm';
 const [OUTPUT, JSON_FRAME] = [0x30, 0x31];
 const WORDS = {
     4001: 'This link has ended: its time is over, or its owner has taken it back.',
-    4004: 'The session has ended.',
+    4004: 'The session has ended. When it is started again, it comes back here by itself.',
     4008: 'Too many watch through this link. Reload the page to try again.',
     4009: 'The hub has another version than this page. Reload it.',
 };
@@ -30,19 +30,23 @@ function say(state, word) {
     part('line').textContent = word;
 }
 
-/** Says why nothing more will come. */
-function end(words) {
+/** Shows why nothing comes, and nothing of what was shown: neither on the screen, nor in this page. */
+function clear(words) {
     say('bad', 'ended');
     part('words').textContent = words;
     part('words').hidden = false;
-    // What was shared is shared no longer: nothing of it stays on the screen, nor in this page.
-    clearInterval(fresh);
     away = null;
     tellAway();
     part('facts').textContent = '';
     terminal?.dispose();
     terminal = undefined;
     glass.hidden = true;
+}
+
+/** What was shared is shared no longer. */
+function end(words) {
+    clearInterval(fresh);
+    clear(words);
 }
 
 class Refused extends Error {}
@@ -145,8 +149,6 @@ function draw({ cols, rows }) {
     screen.querySelector('textarea').disabled = true;
     terminal.onCursorMove(follow);
     fit();
-    new ResizeObserver(fit).observe(glass);
-    matchMedia('(prefers-color-scheme: light)').addEventListener('change', () => { if (terminal) terminal.options.theme = colors(); });
 }
 
 function tell(request) {
@@ -176,13 +178,19 @@ function tellAway() {
 
 function take(frame) {
     const rest = frame.subarray(1);
-    if (!terminal) return undefined;
-    if (frame[0] === OUTPUT) return terminal.write(rest);
+    if (frame[0] === OUTPUT) return terminal?.write(rest);
     if (frame[0] !== JSON_FRAME) return undefined;
     const notice = JSON.parse(new TextDecoder().decode(rest));
     if (notice.type === 'alive') waits = false;
     if (notice.type !== 'state') return undefined;
     tries = 0;
+    if (!terminal) {
+        // It had ended, and was started again.
+        part('words').hidden = true;
+        glass.hidden = false;
+        draw(notice);
+        say('ok', 'live');
+    }
     const on = notice.machine ? [`on ${notice.machine}`] : [];
     part('facts').textContent = [...on, `${notice.cols} × ${notice.rows}`, `${notice.viewers} watching`].join(' · ');
     part('machine').textContent = notice.machine ?? 'Its machine';
@@ -202,17 +210,25 @@ function later() {
     setTimeout(connect, most * (1 - Math.random() / 2));
 }
 
+/** The session has ended; the link is still good, and it is looked whether somebody starts it again. */
+function gone() {
+    if (terminal) clear(WORDS[4004]);
+    else say('bad', 'ended');
+    setTimeout(connect, 5_000 * (1 + Math.random()));
+}
+
 async function connect() {
     try {
         const { ticket } = await ask(`/s/ticket?link=${link}`);
         const mine = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/s/ws?link=${link}`, ['terminal', `ticket.${ticket}`]);
         socket = mine;
         mine.binaryType = 'arraybuffer';
-        mine.onopen = () => { waits = false; say('ok', 'live'); tell({ type: 'visible', on: !document.hidden }); };
+        mine.onopen = () => { waits = false; if (terminal) say('ok', 'live'); tell({ type: 'visible', on: !document.hidden }); };
         mine.onmessage = event => { if (event.data instanceof ArrayBuffer) take(new Uint8Array(event.data)); };
         mine.onclose = event => {
             if (socket !== mine) return;
-            if (WORDS[event.code]) end(WORDS[event.code]);
+            if (event.code === 4004) gone();
+            else if (WORDS[event.code]) end(WORDS[event.code]);
             else later();
         };
     } catch (error) {
@@ -251,6 +267,8 @@ async function begin() {
         setTimeout(begin, 2_000);
         return undefined;
     }
+    new ResizeObserver(fit).observe(glass);
+    matchMedia('(prefers-color-scheme: light)').addEventListener('change', () => { if (terminal) terminal.options.theme = colors(); });
     document.addEventListener('visibilitychange', () => tell({ type: 'visible', on: !document.hidden }));
     setInterval(alive, 20_000);
     fresh = setInterval(tellAway, 5_000);

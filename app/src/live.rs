@@ -242,8 +242,7 @@ mod browser {
         });
         on(&source, "resync", move |event| {
             heard(&event);
-            let all = [Topic::Auth, Topic::Services, Topic::Images, Topic::Terminals, Topic::Agents, Topic::Machines];
-            for topic in all {
+            for topic in Topic::ALL {
                 live.signal(topic).update(|version| *version += 1);
             }
         });

@@ -45,6 +45,78 @@ impl Topic {
     }
 }
 
+/// Every kind of event that is written, with the verb for people; what it was done to follows the verb.
+pub const KINDS: [(Topic, &str, &str); 63] = [
+    (Topic::Images, "queued", "asked for"),
+    (Topic::Images, "started", "began to draw on"),
+    (Topic::Images, "cancelling", "asked to stop"),
+    (Topic::Images, "done", "finished"),
+    (Topic::Images, "requeued", "put back into the queue:"),
+    (Topic::Images, "waits", "waits:"),
+    (Topic::Images, "cancelled", "cancelled"),
+    (Topic::Images, "failed", "could not draw:"),
+    (Topic::Images, "deleted", "deleted"),
+    (Topic::Images, "saved", "saved the workflow"),
+    (Topic::Services, "healthy", "found healthy:"),
+    (Topic::Services, "degraded", "found degraded:"),
+    (Topic::Services, "down", "found down:"),
+    (Topic::Services, "added", "added the service"),
+    (Topic::Services, "changed", "changed the service"),
+    (Topic::Services, "removed", "removed the service"),
+    (Topic::Services, "activated", "activated the service"),
+    (Topic::Services, "deactivated", "deactivated the service"),
+    (Topic::Agents, "added", "added the agent"),
+    (Topic::Agents, "changed", "changed the agent"),
+    (Topic::Agents, "removed", "deleted the agent"),
+    (Topic::Agents, "started", "started"),
+    (Topic::Agents, "stopped", "stopped"),
+    (Topic::Agents, "restarted", "started again:"),
+    (Topic::Agents, "ended", "ended:"),
+    (Topic::Agents, "asks", "needs you:"),
+    (Topic::Agents, "settled", "no longer waits:"),
+    (Topic::Agents, "online", "came back:"),
+    (Topic::Agents, "offline", "has gone quiet:"),
+    (Topic::Terminals, "added", "added the terminal"),
+    (Topic::Terminals, "started", "started the terminal"),
+    (Topic::Terminals, "stopped", "stopped the terminal"),
+    (Topic::Terminals, "removed", "removed the terminal"),
+    (Topic::Terminals, "ended", "ended:"),
+    (Topic::Terminals, "joined", "looks at"),
+    (Topic::Terminals, "left", "no longer looks at"),
+    (Topic::Terminals, "took-keyboard", "took the keyboard of"),
+    (Topic::Terminals, "typed", "in"),
+    (Topic::Terminals, "resized", "resized"),
+    (Topic::Terminals, "link-made", "shared"),
+    (Topic::Terminals, "link-revoked", "ended a link to"),
+    (Topic::Terminals, "recording-on", "wants recorded:"),
+    (Topic::Terminals, "recording-off", "no longer records"),
+    (Topic::Terminals, "recording-began", "a recording began of"),
+    (Topic::Terminals, "recording-ended", "a recording ended of"),
+    (Topic::Terminals, "recording-failed", "a recording failed of"),
+    (Topic::Terminals, "recording-deleted", "deleted a recording of"),
+    (Topic::Terminals, "recordings-pruned", "removed old recordings:"),
+    (Topic::Machines, "added", "invited the machine"),
+    (Topic::Machines, "joined", "joined the hub:"),
+    (Topic::Machines, "connected", "connected:"),
+    (Topic::Machines, "lost", "is away:"),
+    (Topic::Machines, "removed", "removed the machine"),
+    (Topic::Auth, "signed-in", "signed in"),
+    (Topic::Auth, "signed-out", "signed out"),
+    (Topic::Auth, "locked", "locked after failed sign-ins:"),
+    (Topic::Auth, "connected", "came in with"),
+    (Topic::Auth, "revoked", "revoked"),
+    (Topic::Auth, "granted", "let in"),
+    (Topic::Auth, "reused", "revoked, because what opens it came twice:"),
+    (Topic::Auth, "added", "added"),
+    (Topic::Auth, "removed", "removed"),
+    (Topic::Auth, "changed", "changed"),
+];
+
+/// The verb of an event for people; `None` for a kind that this program does not know: an older or newer one wrote it.
+pub fn verb(topic: Topic, kind: &str) -> Option<&'static str> {
+    KINDS.into_iter().find(|known| (known.0, known.1) == (topic, kind)).map(|known| known.2)
+}
+
 /// One row of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventView {
@@ -72,7 +144,7 @@ pub struct EventFilter {
     pub topic: Option<Topic>,
     /// About exactly this thing: [`EventView::subject`].
     pub subject: Option<String>,
-    /// Found in actor, kind, subject or detail, ignoring the case of ASCII.
+    /// Found in actor, subject, detail, or in the kind's words for people, ignoring the case of ASCII. At most 200 characters.
     pub text: Option<String>,
     /// Older than this event: the last one of the page before.
     pub before: Option<i64>,
@@ -99,7 +171,7 @@ mod log {
         caller::{Actor, Caller, Right},
         clock::{Clock, Timestamp},
         db::{Db, WriteTx, like},
-        error::Error,
+        error::{Error, Failure},
         id::TokenId,
     };
 
@@ -121,6 +193,17 @@ mod log {
         pub fn new(topic: Topic, kind: &'static str, subject: impl ToString, detail: impl Into<String>) -> Self {
             Self { topic, kind, subject: subject.to_string(), detail: detail.into() }
         }
+    }
+
+    /// The longest text that is sought, in characters.
+    const LONGEST: usize = 200;
+
+    /// The kinds whose words for people hold `text`, as JSON texts of `topic kind`.
+    fn kinds_of(text: &str) -> String {
+        let text = text.to_ascii_lowercase();
+        let found = super::KINDS.iter().filter(|(.., verb)| verb.contains(&text));
+        let all: Vec<_> = found.map(|(topic, kind, _)| format!("\"{} {kind}\"", topic.word())).collect();
+        format!("[{}]", all.join(","))
     }
 
     /// The audit log. Cheap to clone.
@@ -163,6 +246,12 @@ mod log {
 
         /// Writes `event` into `tx` without committing, for a change that has more than one. End with [`Events::commit`].
         pub async fn append(&self, tx: &mut WriteTx, actor: &Actor, event: NewEvent) -> Result<i64, Error> {
+            debug_assert!(
+                super::verb(event.topic, event.kind).is_some(),
+                "{:?} {} has no words",
+                event.topic,
+                event.kind
+            );
             let (at, actor) = (self.clock.now(), actor.to_string());
             let detail: String = event.detail.chars().take(200).collect();
             let seq = sqlx::query_scalar!(
@@ -205,11 +294,21 @@ mod log {
         }
 
         /// What `filter` asks for, newest first. What concerns accounts, tokens and sign-ins is for operators only, what
-        /// concerns terminals for those who see them all.
+        /// concerns terminals for those who see them all: to others it is not there, and asked for by its topic it is refused.
         pub async fn list(&self, who: &Caller, filter: EventFilter) -> Result<Vec<EventView>, Error> {
             who.must(Right::Look)?;
             let (all, terminals) = (who.role.may(Right::Operate), who.sees_all_terminals());
-            let text = filter.text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(like);
+            if matches!(filter.topic, Some(Topic::Auth))
+                || (matches!(filter.topic, Some(Topic::Terminals)) && !terminals)
+            {
+                who.must(Right::Operate)?;
+            }
+            let text = filter.text.as_deref().map(str::trim).filter(|text| !text.is_empty());
+            if text.is_some_and(|text| text.chars().count() > LONGEST) {
+                return Err(Failure::invalid(format!("search for at most {LONGEST} characters")).into());
+            }
+            let kinds = text.map(kinds_of);
+            let text = text.map(like);
             let before = filter.before.unwrap_or(i64::MAX);
             let limit = if filter.limit == 0 { 100 } else { filter.limit.min(200) };
             Ok(sqlx::query_as!(
@@ -218,14 +317,16 @@ mod log {
                    from events
                    where seq < ?1 and (?2 or topic <> 'auth') and (?3 or topic <> 'terminals')
                      and (?4 is null or topic = ?4) and (?5 is null or subject = ?5)
-                     and (?6 is null or actor || ' ' || kind || ' ' || subject || ' ' || detail like ?6 escape '\')
-                   order by seq desc limit ?7"#,
+                     and (?6 is null or actor || ' ' || subject || ' ' || detail like ?6 escape '\'
+                          or topic || ' ' || kind in (select value from json_each(?7)))
+                   order by seq desc limit ?8"#,
                 before,
                 all,
                 terminals,
                 filter.topic,
                 filter.subject,
                 text,
+                kinds,
                 limit,
             )
             .fetch_all(self.db.read())
@@ -261,12 +362,13 @@ mod log {
 mod tests {
     use tempfile::TempDir;
 
-    use super::{EventFilter, EventView, Events, NewEvent, Topic};
+    use super::{EventFilter, EventView, Events, KINDS, NewEvent, Topic};
     use crate::{
         caller::{Actor, Caller, Role},
         clock::Clock,
         db::Db,
-        id::UserId,
+        error::{Failure, FailureKind},
+        id::{TokenId, UserId},
     };
 
     async fn log(folder: &TempDir) -> (Events, Db) {
@@ -307,7 +409,8 @@ mod tests {
         for (text, found) in [
             ("10.0.0.8", vec!["ab"]),
             (" FOX ", vec!["1"]),
-            ("joined", vec!["ab", "a"]),
+            ("LOOKS at", vec!["ab", "a"]),
+            ("signed in", vec!["7"]),
             ("user:ada", vec!["7", "a", "ab", "a", "1"]),
             ("100% r", vec!["1"]),
             ("%", vec!["1"]),
@@ -322,8 +425,21 @@ mod tests {
         let then = read(EventFilter { before: Some(first[1].seq), ..EventFilter::newest(2) }).await;
         let last = read(EventFilter { before: Some(then[1].seq), ..EventFilter::newest(2) }).await;
         assert_eq!([first, then, last].concat(), all, "nothing twice, nothing missed");
-        assert_eq!(read(EventFilter::newest(u32::MAX)).await.len(), 5);
         assert_eq!(read(EventFilter { before: Some(i64::MIN), ..one }).await, []);
+        let long = events.list(&who, words(&"é".repeat(201))).await.expect_err("too long");
+        assert!(long.to_string().contains("at most 200 characters"), "{long}");
+        assert_eq!(read(words(&"é".repeat(200))).await, []);
+
+        for _ in 0..201 {
+            let tx = db.write().await.expect("writes");
+            events.commit(tx, &ada, NewEvent::new(Topic::Images, "queued", "2", "")).await.expect("commits");
+        }
+        let sizes = [0, 1, 200, 201, u32::MAX].map(EventFilter::newest);
+        let mut found = Vec::new();
+        for size in sizes {
+            found.push(read(size).await.len());
+        }
+        assert_eq!(found, [100, 1, 200, 200, 200]);
     }
 
     #[tokio::test]
@@ -332,26 +448,35 @@ mod tests {
         let (events, db) = log(&folder).await;
         for topic in Topic::ALL {
             let tx = db.write().await.expect("writes");
-            let event = NewEvent::new(topic, "added", topic.word(), "");
-            events.commit(tx, &Actor::Cli, event).await.expect("commits");
+            let kind = KINDS.into_iter().find(|kind| kind.0 == topic).expect("each has one").1;
+            events.commit(tx, &Actor::Cli, NewEvent::new(topic, kind, topic.word(), "same")).await.expect("commits");
         }
-        for (role, hidden) in [
-            (Role::Owner, vec![]),
-            (Role::Operator, vec![]),
-            (Role::Viewer, vec!["auth"]),
-            (Role::Agent, vec!["auth", "terminals"]),
+        let agent = Actor::Agent(TokenId::new(Clock::default().now()), "a".into());
+        for (role, actor, hidden) in [
+            (Role::Owner, Actor::Cli, vec![]),
+            (Role::Operator, agent.clone(), vec![]),
+            (Role::Viewer, Actor::Cli, vec![Topic::Auth]),
+            (Role::Viewer, agent.clone(), vec![Topic::Terminals, Topic::Auth]),
+            (Role::Agent, agent, vec![Topic::Terminals, Topic::Auth]),
         ] {
-            let who = Caller { role, ..Caller::cli() };
-            let shown = events.list(&who, EventFilter::default()).await.expect("lists");
-            let missing: Vec<_> = Topic::ALL
-                .iter()
-                .rev()
-                .map(|topic| topic.word())
-                .filter(|word| !subjects(&shown).contains(word))
-                .collect();
-            assert_eq!(missing, hidden, "{role}");
-            let asked = EventFilter { topic: Some(Topic::Auth), ..EventFilter::default() };
-            assert_eq!(events.list(&who, asked).await.expect("lists").is_empty(), hidden.contains(&"auth"), "{role}");
+            let who = Caller { role, actor, session: None };
+            for filter in [EventFilter::default(), EventFilter { text: Some("same".into()), ..EventFilter::default() }]
+            {
+                let shown = events.list(&who, filter).await.expect("lists");
+                let missing = Topic::ALL.into_iter().filter(|topic| shown.iter().all(|event| event.topic != *topic));
+                assert_eq!(missing.collect::<Vec<_>>(), hidden, "{who:?}");
+            }
+            for topic in Topic::ALL {
+                let asked = EventFilter { topic: Some(topic), ..EventFilter::default() };
+                let answer = events.list(&who, asked).await.map_err(|error| Failure::from(error).kind);
+                match hidden.contains(&topic) {
+                    true => assert_eq!(answer, Err(FailureKind::Forbidden), "{who:?} {topic:?}"),
+                    false => assert_eq!(answer.expect("lists").len(), 1, "{who:?} {topic:?}"),
+                }
+                let of = EventFilter { subject: Some(topic.word().into()), ..EventFilter::default() };
+                let found = events.list(&who, of).await.expect("lists").len();
+                assert_eq!(found, usize::from(!hidden.contains(&topic)), "{who:?} {topic:?}");
+            }
         }
     }
 }

@@ -25,11 +25,13 @@ use server::{
 use self::calls::list_events;
 use crate::{
     frame::{Bar, use_me},
-    live::{kept, live},
+    live::live,
 };
 
 /// Events on one page.
-const PAGE: u32 = 100;
+const PAGE: usize = 100;
+/// What is asked for: one more tells whether there are older ones.
+const ASKED: u32 = PAGE as u32 + 1;
 /// How long after the last key the search begins.
 const TYPING: Duration = Duration::from_millis(200);
 
@@ -45,7 +47,8 @@ pub(crate) fn address(filter: &EventFilter) -> String {
     for (key, word) in words {
         if let Some(word) = word {
             let sign = if address.contains('?') { '&' } else { '?' };
-            address += &format!("{sign}{key}={}", Url::escape(&word));
+            // The router decodes twice.
+            address += &format!("{sign}{key}={}", Url::escape(&word.replace('%', "%25")));
         }
     }
     address
@@ -59,7 +62,7 @@ fn asked(query: &ParamsMap) -> EventFilter {
         subject: word("of"),
         text: word("q"),
         before: word("before").and_then(|seq| seq.parse().ok()),
-        limit: PAGE,
+        limit: ASKED,
     }
 }
 
@@ -70,12 +73,18 @@ pub(crate) fn Activity() -> impl IntoView {
     let query = use_query_map();
     let filter = Memo::new(move |_| query.with(asked));
     // What is past changes no more.
-    let news =
-        move || filter.with(|filter| filter.before.is_none()).then(|| Topic::ALL.map(|topic| live.version(topic)));
-    let events = kept(move || (news(), filter.get()), |(_, filter)| list_events(filter));
+    let news = move || {
+        let (topic, past) = filter.with(|filter| (filter.topic, filter.before.is_some()));
+        Topic::ALL.map(|one| if past || topic.is_some_and(|topic| topic != one) { 0 } else { live.version(one) })
+    };
+    // With what was asked for: while the next answer is under way the last one stands, with the ways on that belong to it.
+    let events = Resource::new(
+        move || (news(), filter.get()),
+        |(_, filter)| async move { list_events(filter.clone()).await.map(|events| (filter, events)) },
+    );
     let shown = move || {
         events.get().map(|answer| match answer {
-            Ok(events) => list(events, filter.get_untracked()),
+            Ok((filter, events)) => list(filter, events),
             Err(refusal) => view! { <p class="failure" role="alert">{refusal.to_string()}</p> }.into_any(),
         })
     };
@@ -135,7 +144,8 @@ fn search(filter: Memo<EventFilter>) -> AnyView {
         let mine = turn.get_value();
         let look = move || {
             if turn.try_get_value() == Some(mine) {
-                let text = Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+                // As it was typed: a space at its end is the beginning of the next word.
+                let text = Some(text.clone()).filter(|text| !text.trim().is_empty());
                 let there = address(&EventFilter { text, before: None, ..filter.get_untracked() });
                 let how = NavigateOptions { replace: true, scroll: false, ..Default::default() };
                 navigate.with_value(|go| go(&there, how));
@@ -143,29 +153,39 @@ fn search(filter: Memo<EventFilter>) -> AnyView {
         };
         set_timeout(look, TYPING);
     };
+    let words = move || filter.with(|filter| filter.text.clone().unwrap_or_default());
     view! {
-        <input type="search" data-search="" placeholder="Name, address, words" aria-label="Search what happened" autocomplete="off"
-            prop:value=move || filter.with(|filter| filter.text.clone().unwrap_or_default())
-            on:input:target=move |event| typed(event.target().value()) />
+        // Without script the form itself does it.
+        <form action="/activity" on:submit=|event| event.prevent_default()>
+            {move || filter.with(|filter| filter.topic).map(|topic| view! { <input type="hidden" name="topic" value=topic.word() /> })}
+            {move || filter.with(|filter| filter.subject.clone()).map(|of| view! { <input type="hidden" name="of" value=of /> })}
+            <input type="search" name="q" data-search="" placeholder="Name, address, words" aria-label="Search what happened"
+                autocomplete="off" maxlength="200" value=words prop:value=words on:input:target=move |event| typed(event.target().value()) />
+        </form>
     }
     .into_any()
 }
 
-fn list(events: Vec<EventView>, filter: EventFilter) -> AnyView {
-    let everything = EventFilter { limit: filter.limit, ..EventFilter::default() };
+fn list(filter: EventFilter, mut events: Vec<EventView>) -> AnyView {
+    let further = |before: Option<i64>, word: &'static str| {
+        let there = address(&EventFilter { before, ..filter.clone() });
+        view! { <a class="button" href=there>{word}</a> }.into_any()
+    };
+    let newest = filter.before.map(|_| further(None, "Newest"));
     if events.is_empty() {
-        let words = if filter == everything { "Nothing has happened yet." } else { "Nothing like this has happened." };
-        let all = (filter != everything).then(|| view! { <a class="button" href="/activity">"Show everything"</a> });
-        return view! { <div class="card empty"><p>{words}</p> {all}</div> }.into_any();
+        let all = EventFilter { limit: filter.limit, ..EventFilter::default() };
+        let (words, all) = match &filter {
+            _ if filter == all => ("Nothing has happened yet.", false),
+            EventFilter { before: Some(_), .. } => ("There is nothing older.", false),
+            _ => ("Nothing like this has happened.", true),
+        };
+        let all = all.then(|| view! { <a class="button" href="/activity">"Show everything"</a> });
+        return view! { <section class="card"><div class="empty"><p>{words}</p> {all} {newest}</div></section> }
+            .into_any();
     }
-    let older = events.last().filter(|_| events.len() >= PAGE as usize).map(|last| {
-        let there = address(&EventFilter { before: Some(last.seq), ..filter.clone() });
-        view! { <a class="button" href=there>"Older"</a> }
-    });
-    let newest = filter.before.is_some().then(|| {
-        let there = address(&EventFilter { before: None, ..filter.clone() });
-        view! { <a class="button" href=there>"Newest"</a> }
-    });
+    let more = events.len() > PAGE;
+    events.truncate(PAGE);
+    let older = events.last().filter(|_| more).map(|last| further(Some(last.seq), "Older"));
     let lines = events.into_iter().map(|event| line(event, true)).collect_view();
     view! {
         <section class="card" aria-label="Events"><ol class="events">{lines}</ol></section>
@@ -176,11 +196,13 @@ fn list(events: Vec<EventView>, filter: EventFilter) -> AnyView {
 
 #[cfg(test)]
 mod tests {
+    use leptos_router::location::RequestUrl;
+
     use super::*;
 
     #[test]
     fn an_address_says_what_is_shown_and_nothing_else() {
-        let all = EventFilter { limit: PAGE, ..EventFilter::default() };
+        let all = EventFilter { limit: ASKED, ..EventFilter::default() };
         let some = EventFilter {
             topic: Some(Topic::Terminals),
             subject: Some("a b&c".into()),
@@ -189,15 +211,11 @@ mod tests {
             ..all.clone()
         };
         assert_eq!(address(&all), "/activity");
-        for filter in [all.clone(), some.clone(), EventFilter { before: None, ..some }] {
+        let odd = EventFilter { text: Some("100%25 %41 ".into()), ..all.clone() };
+        for filter in [all.clone(), some.clone(), odd, EventFilter { before: None, ..some }] {
             let there = address(&filter);
-            let query = there.split_once('?').map_or("", |(_, query)| query);
-            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-            let mut params = ParamsMap::new();
-            for (key, word) in pairs {
-                params.insert(key.to_owned(), word.to_owned());
-            }
-            assert_eq!(asked(&params), filter, "{there}");
+            let read = RequestUrl::new(&there).parse().expect("an address");
+            assert_eq!(asked(read.search_params()), filter, "{there}");
         }
         let mut wrong = ParamsMap::new();
         for (key, word) in [("topic", "weather"), ("of", ""), ("q", ""), ("before", "x"), ("limit", "9")] {

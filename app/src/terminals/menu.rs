@@ -121,7 +121,7 @@ pub(super) fn menu(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, 
             <summary aria-label="More" title="More">{icon("more")}</summary>
             <ul>
                 <li><button type="button" on:click=move |_| { close(); playing.set(true); }>"Recordings…"</button></li>
-                <li><a class="button" href=activity>"Who looked and typed…"</a></li>
+                <li><a class="button" href=activity on:click=move |_| close()>"Activity"</a></li>
                 <li><button type="button" aria-pressed=move || desk.aloud.get().to_string() on:click=move |_| { close(); desk.read_aloud(); }>
                     {move || if desk.aloud.get() { "Stop screen-reader mode" } else { "Screen-reader mode" }}
                 </button></li>
@@ -129,7 +129,7 @@ pub(super) fn menu(desk: Desk, name: String, facts: Memo<Option<TerminalView>>, 
             </ul>
         </details>
         {move || act.failure.get().map(|words| view! { <p class="failure" role="alert">{words}</p> })}
-        <ShareDialog name=name.clone() open=sharing />
+        <ShareDialog name=name.clone() open=sharing runs=runs />
         <Recordings name=name may=may open=playing />
         {stop.dialog(asked, |name| name, |name| calls::stop_terminal(name.clone()), stopped)}
     }

@@ -293,15 +293,24 @@ fn not_connected(desk: Desk, facts: Memo<Option<TerminalView>>, since: Timestamp
     .into_any()
 }
 
-/// Who came while the machine was away was refused, and is let in when it is back.
+/// What runs again, or is there again, is shown again: it was started anew, or its machine is back.
 fn come_back(desk: Desk, facts: Memo<Option<TerminalView>>) {
-    let away = Memo::new(move |_| facts.with(|facts| facts.as_ref().is_some_and(|one| one.away.is_some())));
-    Effect::new(move |before: Option<bool>| {
-        let now = away.get();
-        if before == Some(true) && !now && matches!(desk.line.get_untracked(), Line::Closed(_)) {
+    let runs = Memo::new(move |_| {
+        let there = |one: &TerminalView| one.state == TerminalState::Running && one.away.is_none();
+        facts.with(|facts| facts.as_ref().filter(|one| there(one)).and_then(|one| one.started_at))
+    });
+    // Of when the session is that was connected to last: the list may be told of its end late, or of a quick restart never.
+    let tried = StoredValue::new(None::<Timestamp>);
+    Effect::new(move |was: Option<bool>| {
+        let (now, line) = (runs.get(), desk.line.get());
+        let open = line == Line::Open;
+        if now.is_none() || (open && was != Some(true)) {
+            tried.set_value(now);
+        } else if matches!(line, Line::Closed(_)) && tried.get_value() != now {
+            tried.set_value(now);
             desk.connect();
         }
-        now
+        open
     });
 }
 

@@ -27,9 +27,15 @@ pub(super) fn ShareDialog(
     name: String,
     /// Whether it is open.
     open: RwSignal<bool>,
+    /// Whether the terminal runs.
+    runs: Memo<bool>,
 ) -> impl IntoView {
     let title = format!("Share {name}");
-    view! { <Dialog open=open title=title>{seldom(Seldom::Share { name: name.clone() })}</Dialog> }
+    let ended = move || {
+        let words = "It does not run now. Who opens a link is told so, and sees it as soon as it runs.";
+        (!runs.get()).then(|| view! { <p class="strip warn">{words}</p> })
+    };
+    view! { <Dialog open=open title=title>{ended} {seldom(Seldom::Share { name: name.clone() })}</Dialog> }
 }
 
 pub(super) fn body(name: String) -> AnyView {
