@@ -51,7 +51,7 @@ scene('who looked and who typed how much is told of a terminal, and is found by 
 
 scene('the past is read page by page, also without script, and a viewer is told of no account', async ({ hub, page, context, watch }) => {
     // The signed-in pages name their script; this browser does not take it.
-    watch.expect(/^request failed: GET \/pkg\/\S+\.js csp$/);
+    watch.expect(/^request failed: GET \/pkg\/\S+\.js csp$/, /^answer 403: GET \/activity$/, /status of 403/);
     await setUp(page, hub);
     const token = hub.command(['token', 'create', '--name', 'script', '--role', 'operator']);
     hub.command(['terminal', 'start', 'kept', '--', 'cat']);

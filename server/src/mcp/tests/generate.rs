@@ -190,7 +190,9 @@ async fn a_session_whose_stream_is_lost_stops_the_image_only_if_asked() {
 async fn who_waits_in_the_queue_hears_something_every_fifteen_seconds() {
     let house = House::new().await;
     let token = house.agent().await;
-    house.facts(&token, "generate_image", with(long("before it"), json!({ "wait": false }))).await;
+    let before = house.facts(&token, "generate_image", with(long("before it"), json!({ "wait": false }))).await;
+    // Until it is drawn it waits too, and is counted.
+    house.until(before["id"].as_str().unwrap(), ImageStatus::Running).await;
     let params = json!({ "name": "generate_image", "arguments": small("behind it") });
     let watch = crate::clock::Stopwatch::start();
     let request = modern_with(&token, "tools/call", params, json!({ "progressToken": 1 }));
