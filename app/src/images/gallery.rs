@@ -167,7 +167,8 @@ fn search(choice: Choice) -> AnyView {
         let mine = turn.get_value();
         let look = move || {
             if turn.try_get_value() == Some(mine) {
-                choice.change(|filter| filter.text = Some(text.trim().to_owned()).filter(|text| !text.is_empty()));
+                // As it was typed: a space at its end is the beginning of the next word.
+                choice.change(|filter| filter.text = Some(text.clone()).filter(|text| !text.trim().is_empty()));
             }
         };
         set_timeout(look, TYPING);
