@@ -1,6 +1,7 @@
 //! Terminals as a script meets them: the command line, the socket with a token, and what is refused.
 
 use std::{
+    cell::Cell,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// The longest that anything here may take, also on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One open socket, and what came over it.
 pub(crate) struct Line {
@@ -88,7 +89,9 @@ impl Line {
             }
         };
         if tokio::time::timeout(PATIENCE, reading).await.is_err() {
-            panic!("{what}: not within {} s; state {}; seen: {:?}", PATIENCE.as_secs(), self.state, self.seen);
+            let last = self.seen.floor_char_boundary(self.seen.len().saturating_sub(4_000));
+            let seen = &self.seen[last..];
+            panic!("{what}: not within {} s; state {}; seen last: {seen:?}", PATIENCE.as_secs(), self.state);
         }
     }
 
@@ -108,7 +111,14 @@ impl Line {
     }
 
     pub(crate) async fn sees(&mut self, text: &str) {
-        self.until(text, |line| line.seen.contains(text)).await;
+        // Only what is new is looked through: a flood is long, and comes in many frames.
+        let looked = Cell::new(0_usize);
+        let there = |line: &Self| {
+            let from = line.seen.floor_char_boundary(looked.get().saturating_sub(text.len()));
+            looked.set(line.seen.len());
+            line.seen[from..].contains(text)
+        };
+        self.until(text, there).await;
     }
 
     pub(crate) async fn closes(&mut self, code: u16) {
