@@ -89,8 +89,7 @@ impl Line {
             }
         };
         if tokio::time::timeout(PATIENCE, reading).await.is_err() {
-            let last = self.seen.floor_char_boundary(self.seen.len().saturating_sub(4_000));
-            let seen = &self.seen[last..];
+            let seen = &self.seen[self.seen.floor_char_boundary(self.seen.len().saturating_sub(4_000))..];
             panic!("{what}: not within {} s; state {}; seen last: {seen:?}", PATIENCE.as_secs(), self.state);
         }
     }
