@@ -8,8 +8,6 @@ mod line;
 
 pub(crate) use line::line;
 
-use std::time::Duration;
-
 use leptos::prelude::*;
 use leptos_router::{
     NavigateOptions,
@@ -26,14 +24,13 @@ use self::calls::list_events;
 use crate::{
     frame::{Bar, use_me},
     live::live,
+    ui::when_typed,
 };
 
 /// Events on one page.
 const PAGE: usize = 100;
 /// What is asked for: one more tells whether there are older ones.
 const ASKED: u32 = PAGE as u32 + 1;
-/// How long after the last key the search begins.
-const TYPING: Duration = Duration::from_millis(200);
 
 /// The address of what `filter` asks for.
 pub(crate) fn address(filter: &EventFilter) -> String {
@@ -109,9 +106,11 @@ fn filters(filter: Memo<EventFilter>) -> AnyView {
         let now = filter.get();
         let subject = now.subject.clone()?;
         let there = address(&EventFilter { subject: None, before: None, ..now });
-        Some(
-            view! { <a class="chip" href=there aria-current="true" title="Show those of others too">"only " {subject} " ✕"</a> },
-        )
+        Some(view! {
+            <a class="chip lit" href=there title="Show those of others too">
+                "only " {subject} " " <span aria-hidden="true">"✕"</span> <span class="hidden">", show others too"</span>
+            </a>
+        })
     };
     let accounts = move || me.may(Right::Operate).then(|| chip(Some(Topic::Auth)));
     view! {
@@ -138,21 +137,11 @@ fn name(topic: Topic) -> &'static str {
 }
 
 fn search(filter: Memo<EventFilter>) -> AnyView {
-    let (turn, navigate) = (StoredValue::new(0_u32), StoredValue::new(use_navigate()));
-    let typed = move |text: String| {
-        turn.update_value(|turn| *turn += 1);
-        let mine = turn.get_value();
-        let look = move || {
-            if turn.try_get_value() == Some(mine) {
-                // As it was typed: a space at its end is the beginning of the next word.
-                let text = Some(text.clone()).filter(|text| !text.trim().is_empty());
-                let there = address(&EventFilter { text, before: None, ..filter.get_untracked() });
-                let how = NavigateOptions { replace: true, scroll: false, ..Default::default() };
-                navigate.with_value(|go| go(&there, how));
-            }
-        };
-        set_timeout(look, TYPING);
-    };
+    let navigate = use_navigate();
+    let typed = when_typed(move |text| {
+        let there = address(&EventFilter { text, before: None, ..filter.get_untracked() });
+        navigate(&there, NavigateOptions { replace: true, scroll: false, ..Default::default() });
+    });
     let words = move || filter.with(|filter| filter.text.clone().unwrap_or_default());
     view! {
         // Without script the form itself does it.

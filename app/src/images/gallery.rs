@@ -1,7 +1,5 @@
 //! The gallery: everything that ended, newest first, with search and filters.
 
-use std::time::Duration;
-
 use leptos::prelude::*;
 use server::{
     events::Topic,
@@ -12,13 +10,11 @@ use server::{
 use super::{calls::list_images, tile::tile};
 use crate::{
     Refusal, live,
-    ui::{actor_face, on_keys},
+    ui::{actor_face, on_keys, when_typed},
 };
 
 /// Images loaded at once.
 const PAGE: u32 = 60;
-/// How long after the last key the search begins.
-const TYPING: Duration = Duration::from_millis(200);
 
 /// What the person chose to see, and what was loaded beyond the first page. Kept while the tab lives, so that one may look
 /// at a picture and come back to the same place.
@@ -161,18 +157,7 @@ fn filters(
 }
 
 fn search(choice: Choice) -> AnyView {
-    let turn = StoredValue::new(0_u32);
-    let typed = move |text: String| {
-        turn.update_value(|turn| *turn += 1);
-        let mine = turn.get_value();
-        let look = move || {
-            if turn.try_get_value() == Some(mine) {
-                // As it was typed: a space at its end is the beginning of the next word.
-                choice.change(|filter| filter.text = Some(text.clone()).filter(|text| !text.trim().is_empty()));
-            }
-        };
-        set_timeout(look, TYPING);
-    };
+    let typed = when_typed(move |text| choice.change(|filter| filter.text = text));
     view! {
         <input type="search" data-search="" placeholder="Prompt, seed, agent, task" aria-label="Search pictures" autocomplete="off"
             prop:value=move || choice.filter.with(|filter| filter.text.clone().unwrap_or_default())

@@ -9,6 +9,7 @@ mod remember;
 mod sparkline;
 mod theme;
 mod toast;
+mod typed;
 
 pub(crate) use dialog::{Dialog, begin_dialog};
 pub(crate) use format::{
@@ -26,3 +27,4 @@ pub(crate) use theme::ThemeButton;
 #[cfg(feature = "ssr")]
 pub(crate) use theme::ground;
 pub(crate) use toast::{Toasts, provide_toasts, say, say_failure};
+pub(crate) use typed::when_typed;
