@@ -359,6 +359,7 @@ scene('what is started again comes back by itself to who watched it, by account 
     await dialog.getByText('It does not run now.').waitFor();
     await page.keyboard.press('Escape');
     await page.getByRole('button', { name: 'Start again' }).waitFor();
+    assert.equal(await page.locator('.terminal > footer').getByText(/watching/).count(), 0, 'of who watches nothing is known now');
     await guest.getByText(/session has ended/).waitFor();
     assert.equal(await guest.getByText('first-life').count(), 0);
     hub.command(['terminal', 'start', 'phoenix', '--', 'bash', '-c', 'echo second-life; exec cat']);

@@ -27,7 +27,10 @@ pub(crate) fn line(event: EventView, full: bool) -> AnyView {
     // What the hub itself did nobody did: the sentence begins with what happened.
     let name = match event.actor.split_once(':') {
         Some(("loop" | "hub", _)) => None,
-        Some(("guest", link)) if full => Some(format!("a guest by the link {link}")),
+        // The end of an id tells one link from another; its beginning is the time.
+        Some(("guest", link)) if full => {
+            Some(format!("a guest by link …{}", link.get(link.len().saturating_sub(6)..).unwrap_or(link)))
+        }
         Some(("guest", _)) => Some("a guest".to_owned()),
         // A person and a token may have one name.
         Some((kind @ ("token" | "agent"), name)) if full => Some(format!("{kind} {name}")),

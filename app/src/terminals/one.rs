@@ -316,9 +316,10 @@ fn come_back(desk: Desk, facts: Memo<Option<TerminalView>>) {
 
 fn footer(desk: Desk, past: RwSignal<bool>) -> AnyView {
     let size = move || desk.watching.with(|now| now.as_ref().map(|now| format!("{} × {}", now.cols, now.rows)));
+    // Once the line is closed nobody tells how many there are.
     let watching = move || {
         desk.watching.with(|now| {
-            let now = now.as_ref()?;
+            let now = now.as_ref().filter(|_| !matches!(desk.line.get(), Line::Closed(_)))?;
             let links = (now.guests > 0).then(|| format!(", {}", count(now.guests as i64, "by a link", "by links")));
             Some(format!("{} watching{}", now.viewers, links.unwrap_or_default()))
         })
